@@ -1,0 +1,90 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Every Swift target of this package is compiled alike: Swift 6 mode, warnings are errors.
+let strict: [SwiftSetting] = [
+  .treatAllWarnings(as: .error),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+]
+
+func layer(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .target(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+func tests(of name: String, _ dependencies: [Target.Dependency] = [], name testName: String? = nil) -> Target {
+  .testTarget(
+    name: testName ?? "\(name)Tests", dependencies: [.byName(name: name)] + dependencies, swiftSettings: strict)
+}
+
+let package = Package(
+  name: "baton",
+  products: [
+    .executable(name: "batond", targets: ["batond"]),
+    .executable(name: "baton", targets: ["baton"]),
+    // systemd's protocols alone, for other Swift servers.
+    .library(name: "Systemd", targets: ["Systemd"]),
+  ],
+  dependencies: [
+    // The ecosystem's standard for command lines: help, completions, "did you mean". Only in `baton`, never in `batond`.
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0")
+  ],
+  targets: [
+    // Layer 0: words, and the kernel made safe.
+    layer("Vocabulary", []),
+    .target(name: "CLinux"),
+    .target(name: "CToml", cxxSettings: [.define("TOML_EXCEPTIONS", to: "0")]),
+    .systemLibrary(name: "CJansson", pkgConfig: "jansson", providers: [.apt(["libjansson-dev"])]),
+    .systemLibrary(name: "CSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
+    .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
+    layer("LinuxSystem", ["Vocabulary", "CLinux"]),
+
+    // Layer 1: systemd's protocols.
+    layer("Systemd", ["Vocabulary", "LinuxSystem", "CLinux", "CSystemd"]),
+
+    // Layer 2: pure cores, decisions only; the standard library and Vocabulary, nothing else.
+    layer("Supervision", ["Vocabulary"]),
+
+    // Layer 3: effects, one owner per machine, no decisions.
+    layer("Settings", ["Vocabulary", "LinuxSystem", "CToml"]),
+    layer("Ledger", ["Vocabulary", "LinuxSystem", "CSQLite"]),
+    layer("SupervisorRuntime", ["Vocabulary", "LinuxSystem", "CLinux", "Systemd", "Supervision", "Settings", "Ledger"]),
+
+    // Layer 4: the contract and its two ends.
+    layer("ControlProtocol", ["Vocabulary", "CJansson"]),
+    layer("ControlServer", ["Vocabulary", "LinuxSystem", "CLinux", "ControlProtocol"]),
+    layer("ControlClient", ["Vocabulary", "LinuxSystem", "CLinux", "ControlProtocol"]),
+
+    // Layer 5: programs: parse, wire, run, exit code.
+    .executableTarget(
+      name: "batond",
+      dependencies: [
+        "Vocabulary", "LinuxSystem", "Systemd", "Supervision", "Settings", "Ledger", "SupervisorRuntime",
+        "ControlProtocol", "ControlServer",
+      ], swiftSettings: strict),
+    .executableTarget(
+      name: "baton",
+      dependencies: [
+        "Vocabulary", "LinuxSystem", "CLinux", "Systemd", "Supervision", "Settings", "Ledger", "ControlProtocol",
+        "ControlClient",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ], swiftSettings: strict),
+
+    // Tests: one folder per target. Processes and systemd are tested from outside, see Tests/ProcessTests and Tests/SystemTests.
+    tests(of: "Vocabulary"),
+    tests(of: "LinuxSystem", ["Vocabulary", "CLinux"]),
+    tests(of: "Systemd", ["Vocabulary", "LinuxSystem", "CLinux"]),
+    tests(of: "Supervision", ["Vocabulary"]),
+    tests(of: "Settings", ["Vocabulary"]),
+    tests(of: "Ledger", ["Vocabulary", "LinuxSystem"]),
+    tests(of: "ControlServer", ["Vocabulary", "LinuxSystem", "CLinux", "ControlProtocol", "ControlClient"], name: "ControlTests"),
+
+    // Programs that the tests, the demo and the benchmarks run.
+    .executableTarget(name: "fixture-service", path: "Tests/Fixtures/service"),
+    .executableTarget(name: "fixture-load", path: "Tests/Fixtures/load"),
+  ],
+  swiftLanguageModes: [.v6],
+  cLanguageStandard: .gnu17,
+  cxxLanguageStandard: .cxx17
+)

@@ -1,0 +1,59 @@
+/// Why a text is not a quantity, in words a settings error can use.
+package struct QuantityError: Error, Hashable, Sendable, CustomStringConvertible {
+  package let text: String
+  /// What would have been accepted, with an example.
+  package let accepted: String
+  package var description: String { "\"\(text)\" is not \(accepted)" }
+}
+
+extension Duration {
+  private static let units: [(suffix: String, nanoseconds: Int64)] = [
+    ("ms", 1_000_000), ("us", 1_000), ("s", 1_000_000_000), ("m", 60_000_000_000), ("h", 3_600_000_000_000),
+    ("d", 86_400_000_000_000),
+  ]
+
+  /// Reads `"30s"`, `"100ms"`, `"1.5s"`, `"2m"`, `"1h"`, `"1m30s"`. The unit is never left out, so that no number is misread.
+  package init(text: String) throws(QuantityError) {
+    let refusal = QuantityError(text: text, accepted: "a duration with a unit, such as \"30s\", \"100ms\" or \"2m\"")
+    var rest = Substring(text)
+    var total: Int64 = 0
+    guard !rest.isEmpty else { throw refusal }
+    while !rest.isEmpty {
+      let digits = rest.prefix { $0.isASCII && ($0.isNumber || $0 == ".") }
+      guard let number = Double(digits), digits.first != ".", digits.last != "." else { throw refusal }
+      rest = rest.dropFirst(digits.count)
+      guard let unit = Self.units.first(where: { rest.hasPrefix($0.suffix) }) else { throw refusal }
+      rest = rest.dropFirst(unit.suffix.count)
+      let part = number * Double(unit.nanoseconds)
+      guard part < 1e18, total < 1_000_000_000_000_000_000 else { throw refusal }
+      total += Int64(part.rounded())
+    }
+    self = .nanoseconds(total)
+  }
+
+  /// The shortest form ``init(text:)`` reads back: `1m30s`, `1.5s`, `100ms`.
+  package var text: String {
+    var left = nanoseconds
+    if left == 0 { return "0s" }
+    if left < 0 { return "-" + Duration.nanoseconds(left == .min ? .max : -left).text }
+    if left < 1_000_000 { return Self.decimal(left, per: 1_000) + "us" }
+    if left < 1_000_000_000 { return Self.decimal(left, per: 1_000_000) + "ms" }
+    var parts = ""
+    for (suffix, unit) in [("d", 86_400_000_000_000), ("h", 3_600_000_000_000), ("m", 60_000_000_000)] as [(String, Int64)]
+    where left >= unit {
+      parts += "\(left / unit)\(suffix)"
+      left %= unit
+    }
+    return left == 0 ? parts : parts + Self.decimal(left, per: 1_000_000_000) + "s"
+  }
+
+  /// At most three decimals, none that are zero.
+  private static func decimal(_ value: Int64, per unit: Int64) -> String {
+    let thousandths = (value % unit) * 1_000 / unit
+    guard thousandths > 0 else { return "\(value / unit)" }
+    var digits = String(thousandths)
+    digits = String(repeating: "0", count: 3 - digits.count) + digits
+    while digits.hasSuffix("0") { digits.removeLast() }
+    return "\(value / unit).\(digits)"
+  }
+}
