@@ -27,7 +27,7 @@ let package = Package(
     .library(name: "Systemd", targets: ["Systemd"]),
   ],
   dependencies: [
-    // The ecosystem's standard for command lines: help, completions, "did you mean". Only in `baton`, never in `batond`.
+    // The ecosystem's standard for command lines: help, completions, "did you mean". In `baton`, never in `batond`.
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0")
   ],
   targets: [
@@ -49,7 +49,8 @@ let package = Package(
     // Layer 3: effects, one owner per machine, no decisions.
     layer("Settings", ["Vocabulary", "LinuxSystem", "CToml"]),
     layer("Ledger", ["Vocabulary", "LinuxSystem", "CSQLite"]),
-    layer("SupervisorRuntime", ["Vocabulary", "LinuxSystem", "CLinux", "Systemd", "Supervision", "Settings", "Ledger"]),
+    layer(
+      "SupervisorRuntime", ["Vocabulary", "LinuxSystem", "CLinux", "Systemd", "Supervision", "Settings", "Ledger"]),
 
     // Layer 4: the contract and its two ends.
     layer("ControlProtocol", ["Vocabulary", "CJansson"]),
@@ -71,14 +72,16 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: strict),
 
-    // Tests: one folder per target. Processes and systemd are tested from outside, see Tests/ProcessTests and Tests/SystemTests.
+    // Tests: one folder per target. Tests/ProcessTests and Tests/SystemTests test from outside.
     tests(of: "Vocabulary"),
     tests(of: "LinuxSystem", ["Vocabulary", "CLinux"]),
     tests(of: "Systemd", ["Vocabulary", "LinuxSystem", "CLinux"]),
     tests(of: "Supervision", ["Vocabulary"]),
     tests(of: "Settings", ["Vocabulary"]),
     tests(of: "Ledger", ["Vocabulary", "LinuxSystem"]),
-    tests(of: "ControlServer", ["Vocabulary", "LinuxSystem", "CLinux", "ControlProtocol", "ControlClient"], name: "ControlTests"),
+    tests(
+      of: "ControlServer", ["Vocabulary", "LinuxSystem", "CLinux", "ControlProtocol", "ControlClient"],
+      name: "ControlTests"),
 
     // Programs that the tests, the demo and the benchmarks run.
     .executableTarget(name: "fixture-service", path: "Tests/Fixtures/service"),

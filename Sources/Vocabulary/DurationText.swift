@@ -39,8 +39,7 @@ extension Duration {
     if left < 1_000_000 { return Self.decimal(left, per: 1_000) + "us" }
     if left < 1_000_000_000 { return Self.decimal(left, per: 1_000_000) + "ms" }
     var parts = ""
-    for (suffix, unit) in [("d", 86_400_000_000_000), ("h", 3_600_000_000_000), ("m", 60_000_000_000)] as [(String, Int64)]
-    where left >= unit {
+    for (suffix, unit) in Self.units.reversed() where unit >= 60_000_000_000 && left >= unit {
       parts += "\(left / unit)\(suffix)"
       left %= unit
     }

@@ -10,7 +10,9 @@ package struct Share: Hashable, Sendable, Comparable, CustomStringConvertible {
 
   package init(text: String) throws(QuantityError) {
     let refusal = QuantityError(text: text, accepted: "a share from \"0%\" to \"100%\", such as \"5%\" or \"0.5%\"")
-    guard text.hasSuffix("%"), let percent = Double(text.dropLast()), percent >= 0, percent <= 100 else { throw refusal }
+    guard text.hasSuffix("%"), let percent = Double(text.dropLast()), percent >= 0, percent <= 100 else {
+      throw refusal
+    }
     let points = (percent * 100).rounded()
     guard abs(points - percent * 100) < 1e-6 else { throw refusal }
     basisPoints = UInt32(points)
@@ -19,7 +21,8 @@ package struct Share: Hashable, Sendable, Comparable, CustomStringConvertible {
   package var description: String {
     let fraction = basisPoints % 100
     if fraction == 0 { return "\(basisPoints / 100)%" }
-    return fraction % 10 == 0 ? "\(basisPoints / 100).\(fraction / 10)%" : "\(basisPoints / 100).\(fraction < 10 ? "0" : "")\(fraction)%"
+    let digits = fraction % 10 == 0 ? "\(fraction / 10)" : fraction < 10 ? "0\(fraction)" : "\(fraction)"
+    return "\(basisPoints / 100).\(digits)%"
   }
 
   package static func < (left: Self, right: Self) -> Bool { left.basisPoints < right.basisPoints }
