@@ -90,8 +90,8 @@ package struct Settings: Hashable, Sendable {
     package var stage: Stage
     package var drain: Drain
     package var umask: UInt32
-    /// RLIMIT name ("nofile") to soft and hard value; nil is unlimited.
-    package var limits: [String: UInt64?]
+    /// RLIMIT name ("nofile") to its values.
+    package var limits: [String: Limit]
     package var user: String?
     package var group: String?
 
@@ -99,7 +99,7 @@ package struct Settings: Hashable, Sendable {
       name: EngineName, command: [String], workers: Int, sockets: [SocketName], after: [EngineName],
       environment: [String: String], prove: Prove?, ready: Readiness, startTimeout: Duration, stopTimeout: Duration,
       watchdog: Watchdog?, restart: Restart, handover: HandoverKind, stage: Stage, drain: Drain, umask: UInt32,
-      limits: [String: UInt64?], user: String?, group: String?
+      limits: [String: Limit], user: String?, group: String?
     ) {
       self.name = name
       self.command = command
@@ -120,6 +120,17 @@ package struct Settings: Hashable, Sendable {
       self.limits = limits
       self.user = user
       self.group = group
+    }
+  }
+
+  /// `limits = { nofile = 65536 }`, `"1024:65536"` for soft and hard, `"unlimited"`; nil is unlimited.
+  package struct Limit: Hashable, Sendable {
+    package var soft: UInt64?
+    package var hard: UInt64?
+
+    package init(soft: UInt64?, hard: UInt64?) {
+      self.soft = soft
+      self.hard = hard
     }
   }
 
