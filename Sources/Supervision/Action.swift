@@ -1,0 +1,125 @@
+package import Vocabulary
+
+/// What the runtime is to do, in the order given. It decides nothing and answers with ``Event``s.
+package enum Action: Hashable, Sendable {
+  // Settings and operations
+  /// Reads settings and environment anew and resolves the release. Answer: `settingsLoaded` or `settingsRefused`.
+  case loadSettings(OperationID, as: GenerationID)
+  /// Ends an operation: the caller gets the verdict.
+  case finish(OperationID, Verdict)
+  /// Nothing of this generation is left; its resolved settings may go.
+  case forget(GenerationID)
+
+  // Listeners
+  /// Makes a listener for a socket of a generation. Answer: `listenerOpened` or `listenerRefused`.
+  case open(ListenerID, socket: SocketName, generation: GenerationID)
+  /// Adds a spare, with the address of what is there. Answer as for `open`.
+  case join(ListenerID)
+  case attach(SocketKey, SteeringProgram, SteeringRule)
+  case close(ListenerID)
+  case relisten(ListenerID)
+  /// Answer: `quiet`, within a bound.
+  case watchQuiet(ListenerID)
+
+  // Workers
+  /// Answer: `spawned` or `spawnFailed`.
+  case spawn(WorkerID)
+  case terminate(WorkerID)
+  /// SIGABRT to one that hangs, so that it can leave a core; `kill` follows.
+  case abort(WorkerID)
+  /// SIGKILL to everything that belongs to it. Answer: `emptied`.
+  case kill(WorkerID)
+  /// Repeated until yes. Answer: `ready`.
+  case askReadiness(WorkerID)
+  /// Once. Answer: `livenessAnswered`.
+  case askLiveness(WorkerID)
+  /// Repeated until nothing is pending. Answer: `nothingPending`.
+  case askPending(WorkerID)
+  /// Answer: `saved`.
+  case save(WorkerID)
+  /// One question through the public address. Answer: `proofAnswered`.
+  case prove(GenerationID, EngineName, number: Int)
+
+  // Shutdown
+  /// A stop for good: systemd is to forget the listeners.
+  case removeStoredListeners
+  /// Answer: `stageWorkDone`.
+  case runStageCommand(Stage, Int)
+  /// The stage's time is up: kill its command.
+  case cutStageCommand(Stage)
+  /// Last record, checkpoint, close. Answer: `stageWorkDone`.
+  case closeLedger
+  case exit(ExitCode)
+
+  // Telling
+  case tell(ManagerMessage)
+  case note(Note)
+}
+
+package enum ManagerMessage: Hashable, Sendable {
+  case ready, reloading, stopping
+}
+
+package enum ExitCode: Int32, Hashable, Sendable {
+  case done = 0
+  case failed = 1
+}
+
+/// The outcome of an operation, as its caller learns it.
+package enum Verdict: Hashable, Sendable {
+  case done(GenerationID)
+  /// The old state holds: this generation serves, if any does.
+  case refused(Refusal, serving: GenerationID?)
+  /// Try again later: this operation is under way.
+  case busy(OperationID?)
+}
+
+/// Why an operation did not do what was asked.
+package enum Refusal: Hashable, Sendable {
+  case settings(String)
+  case worker(WorkerID, WorkerFault)
+  case listener(ListenerID, String)
+  /// The new generation's listener left its group while it was tried.
+  case listenerLeft(ListenerID)
+  case disproved(EngineName, String)
+  case notExclusive(EngineName)
+  case stopped
+  case unknownEngine(EngineName)
+  case nothingStarted
+}
+
+/// What happened, for the journal, the ledger and status. One of each transition, in the order of the decisions.
+package enum Note: Hashable, Sendable {
+  case generationStarting(GenerationID, from: GenerationID?, OperationID)
+  case generationProving(GenerationID)
+  case generationOnTrial(GenerationID, Share, Duration)
+  case generationServing(GenerationID, from: GenerationID?, OperationID)
+  case handoverAborted(GenerationID, Refusal, OperationID)
+  case generationDraining(GenerationID)
+  case generationEnded(GenerationID)
+  case drainCut(GenerationID)
+  case settingsRefused(String, OperationID)
+  case workerStarting(WorkerID)
+  case workerReady(WorkerID)
+  case workerExited(WorkerID, ExitReason, wanted: Bool)
+  case workerFault(WorkerID, WorkerFault)
+  case workerWaits(WorkerID, Duration)
+  case workerFailed(WorkerID, WorkerFault, crashes: Int)
+  case workerKilled(WorkerID, after: Duration)
+  case engineScaled(EngineName, from: Int, to: Int)
+  case listenerLeft(ListenerID)
+  /// What the old listener still held when it was retired.
+  case listenerRetired(ListenerID, unfinished: Int)
+  case shutdownStarted(ShutdownCause, timeout: Duration)
+  case stageEnded(Stage, took: Duration, cut: [WorkerID])
+  case shutdownEnded(took: Duration, cut: Int)
+}
+
+package enum ShutdownCause: String, Hashable, Sendable, CaseIterable {
+  /// For good: the listeners go.
+  case stop
+  /// Somebody starts us again: the listeners and their queues stay in systemd's store.
+  case restart
+  /// Nothing could be started.
+  case failure
+}

@@ -1,0 +1,47 @@
+package import Vocabulary
+
+/// What the runtime observed. Each names its generation, so that late news is recognised as late.
+package enum Event: Hashable, Sendable {
+  // Asked by people and the manager
+  case start(OperationID)
+  case reload(OperationID)
+  /// Interrupts: every worker ends in order, then a new generation starts behind the same listeners.
+  case restart(OperationID)
+  case scale(EngineName, to: Int, OperationID)
+  case stop(ShutdownCause)
+  /// Cuts a shutdown short.
+  case stopNow
+
+  // Settings
+  case settingsLoaded(OperationID, GenerationPlan)
+  case settingsRefused(OperationID, String)
+
+  // Listeners
+  case listenerOpened(ListenerID)
+  case listenerRefused(ListenerID, String)
+  /// No second listener can be had here (another user owns the first): the generations share it.
+  case listenerMustBeShared(ListenerID)
+  /// A worker called shutdown(2) on it.
+  case listenerLeft(ListenerID)
+  case quiet(ListenerID, unfinished: Int)
+
+  // Workers
+  case spawned(WorkerID)
+  case spawnFailed(WorkerID, String)
+  case ready(WorkerID)
+  case showedLife(WorkerID)
+  case livenessAnswered(WorkerID, isAlive: Bool)
+  /// The main process has been reaped.
+  case exited(WorkerID, ExitReason)
+  /// And nothing of its group is left.
+  case emptied(WorkerID)
+  case nothingPending(WorkerID)
+  case saved(WorkerID)
+  case proofAnswered(GenerationID, EngineName, number: Int, failure: String?)
+
+  // Shutdown
+  case stageWorkDone(Stage)
+
+  /// The instant of ``Supervisor/nextDeadline`` has come.
+  case tick
+}

@@ -1,0 +1,165 @@
+package import Vocabulary
+
+/// An engine of one generation: its workers, and how far it has come.
+package struct Engine: Hashable, Sendable {
+  package enum Phase: Hashable, Sendable {
+    /// Not yet to be started: it comes after others, or its predecessor must end first.
+    case held
+    case started
+    /// Being stopped, or stopped.
+    case ending
+  }
+
+  package let plan: EnginePlan
+  package internal(set) var phase: Phase = .held
+  package internal(set) var workers: [Worker]
+  package internal(set) var proof: Proof?
+
+  /// How the questions to a candidate go.
+  package struct Proof: Hashable, Sendable {
+    package internal(set) var passed = 0
+    package internal(set) var failure: String?
+    /// Each round counts anew; answers to an earlier one are late.
+    var firstNumber: Int
+    var needed: Int
+    var isPassed: Bool { passed >= needed }
+    var numbers: Range<Int> { firstNumber..<(firstNumber + needed) }
+  }
+
+  init(plan: EnginePlan, generation: GenerationID) {
+    self.plan = plan
+    workers = (1...max(1, plan.workers)).map {
+      Worker(id: WorkerID(generation: generation, engine: plan.name, slot: $0, run: 0))
+    }
+  }
+
+  package var isReady: Bool { phase == .started && workers.allSatisfy(\.isReady) }
+  package var isGone: Bool { workers.allSatisfy(\.isGone) }
+  package var hasFailed: Bool { workers.allSatisfy(\.hasFailed) }
+  /// Nothing more will come of waiting: each worker is ready or given up.
+  var hasSettled: Bool { phase == .started && workers.allSatisfy { $0.isReady || $0.hasFailed } }
+}
+
+/// The workers started from one release and one resolved configuration, and the listeners they were given.
+package struct Generation: Hashable, Sendable {
+  package enum Role: Hashable, Sendable {
+    /// On its way to serve.
+    case candidate
+    /// Committed and pinned.
+    case serving
+    case draining(Draining)
+  }
+
+  package struct Draining: Hashable, Sendable {
+    package let since: Instant
+    /// Whatever is left then is killed.
+    package internal(set) var cutAt: Instant
+    /// Listeners that were steered away from and still hold connections.
+    package internal(set) var unquiet: Set<ListenerID>
+    var isCut = false
+  }
+
+  package let plan: GenerationPlan
+  package internal(set) var role: Role = .candidate
+  package internal(set) var engines: [Engine]
+  package internal(set) var bindings: [SocketName: ListenerID] = [:]
+
+  package var id: GenerationID { plan.id }
+
+  init(plan: GenerationPlan) {
+    self.plan = plan
+    engines = plan.engines.map { Engine(plan: $0, generation: plan.id) }
+  }
+
+  package var isGone: Bool { engines.allSatisfy(\.isGone) }
+  var draining: Draining? {
+    if case .draining(let draining) = role { return draining }
+    return nil
+  }
+
+  func index(of name: EngineName) -> Int? { engines.firstIndex { $0.plan.name == name } }
+  package func engine(_ name: EngineName) -> Engine? { engines.first { $0.plan.name == name } }
+
+  var deadline: Instant? {
+    let workers = engines.flatMap { $0.workers.compactMap(\.deadline) }
+    return (workers + [draining.flatMap { $0.isCut ? nil : $0.cutAt }].compactMap { $0 }).min()
+  }
+
+  // MARK: Starting
+
+  mutating func start(_ index: Int, at now: Instant) -> [Action] {
+    engines[index].phase = .started
+    let plan = engines[index].plan
+    return engines[index].workers.indices.flatMap { engines[index].workers[$0].start(plan, at: now) }
+  }
+
+  /// Starts each engine of `names` whose predecessors are ready; `isSatisfied` answers for those outside `names`.
+  mutating func startNext(of names: Set<EngineName>, at now: Instant) -> [Action] {
+    var actions: [Action] = []
+    for index in engines.indices where engines[index].phase == .held && names.contains(engines[index].plan.name) {
+      let isDue = engines[index].plan.after.allSatisfy { name in
+        guard names.contains(name), let other = engine(name) else { return true }
+        return other.hasSettled
+      }
+      if isDue { actions += start(index, at: now) }
+    }
+    return actions
+  }
+
+  // MARK: Stopping
+
+  /// Stops engines in the reverse of `after`: each when those that come after it are gone. Only those of `stages`.
+  mutating func stopNext(of stages: Set<Stage>, killBy limit: Instant, at now: Instant) -> [Action] {
+    var actions: [Action] = []
+    for index in engines.indices where engines[index].phase != .ending && stages.contains(engines[index].plan.stage) {
+      let name = engines[index].plan.name
+      let isDue = engines.allSatisfy { !($0.plan.after.contains(name) && stages.contains($0.plan.stage)) || $0.isGone }
+      if isDue { actions += stop(index, killBy: limit, at: now) }
+    }
+    return actions
+  }
+
+  mutating func stop(_ index: Int, killBy limit: Instant, at now: Instant) -> [Action] {
+    engines[index].phase = .ending
+    let plan = engines[index].plan
+    let killAt = min(limit, now + plan.stopTimeout)
+    return engines[index].workers.indices.flatMap {
+      engines[index].workers[$0].stop(killAt: killAt, plan, at: now)
+    }
+  }
+
+  /// Kills every worker of `stages` that is still there; returns whom.
+  mutating func cut(_ stages: Set<Stage>, at now: Instant) -> (cut: [WorkerID], actions: [Action]) {
+    var cut: [WorkerID] = []
+    var actions: [Action] = []
+    for index in engines.indices where stages.contains(engines[index].plan.stage) {
+      engines[index].phase = .ending
+      let plan = engines[index].plan
+      for place in engines[index].workers.indices where !engines[index].workers[place].isGone {
+        engines[index].workers[place].isWanted = false
+        if engines[index].workers[place].isRunning { cut.append(engines[index].workers[place].id) }
+        actions += engines[index].workers[place].clear(plan, at: now)
+      }
+    }
+    return (cut, actions)
+  }
+
+  // MARK: Proof
+
+  /// One round of questions to `index`; answers to earlier rounds no longer count.
+  mutating func prove(_ index: Int) -> [Action] {
+    guard let plan = engines[index].plan.proof else { return [] }
+    let first = (engines[index].proof?.numbers.upperBound) ?? 1
+    engines[index].proof = Engine.Proof(firstNumber: first, needed: plan.passes)
+    return (first..<(first + plan.passes)).map { .prove(id, engines[index].plan.name, number: $0) }
+  }
+
+  mutating func proofAnswered(_ name: EngineName, number: Int, failure: String?) {
+    guard let index = index(of: name), let proof = engines[index].proof, proof.numbers.contains(number) else { return }
+    if let failure {
+      engines[index].proof?.failure = proof.failure ?? failure
+    } else {
+      engines[index].proof?.passed += 1
+    }
+  }
+}
