@@ -9,6 +9,11 @@ let strict: [SwiftSetting] = [
   .enableUpcomingFeature("InternalImportsByDefault"),
 ]
 
+/// The programs under Tests/Fixtures are C alone.
+let strictC: [CSetting] = [
+  .define("_GNU_SOURCE"), .enableWarning("all"), .enableWarning("extra"), .treatAllWarnings(as: .error),
+]
+
 func layer(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
   .target(name: name, dependencies: dependencies, swiftSettings: strict)
 }
@@ -84,8 +89,8 @@ let package = Package(
       name: "ControlTests"),
 
     // Programs that the tests, the demo and the benchmarks run.
-    .executableTarget(name: "fixture-service", path: "Tests/Fixtures/service"),
-    .executableTarget(name: "fixture-load", path: "Tests/Fixtures/load"),
+    .executableTarget(name: "fixture-service", path: "Tests/Fixtures/service", cSettings: strictC),
+    .executableTarget(name: "fixture-load", path: "Tests/Fixtures/load", cSettings: strictC),
   ],
   swiftLanguageModes: [.v6],
   cLanguageStandard: .gnu17,
