@@ -1,0 +1,105 @@
+"""Root file systems that lab machines boot: Debian bookworm (systemd 252) and trixie (systemd 257).
+
+Built once by mmdebstrap from the machine's configured mirror and cached outside the checkout, under a name that changes
+with this file: a change to the list below makes a new base, and the old one is left for `lab gc`.
+"""
+
+import hashlib
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import tempfile
+
+SUITES = ("bookworm", "trixie")
+
+# Only what the tests need: a system manager, a bus, and the libraries batond and baton load.
+PACKAGES = (
+    "systemd",
+    "dbus",  # systemctl from units, sd-bus clients
+    "libnss-systemd",  # names of dynamic users
+    "libjansson4",
+    "libsqlite3-0",
+    "libsystemd0",
+    "libstdc++6",
+)
+
+DEFAULT_MIRROR = "http://deb.debian.org/debian"
+
+
+class BaseError(Exception):
+    """A base could not be built."""
+
+
+def cache_folder():
+    """Where bases are kept: `$BATON_CACHE/lab`, else `$XDG_CACHE_HOME/baton/lab`, else `~/.cache/baton/lab`."""
+    own = os.environ.get("BATON_CACHE")
+    if own:
+        return pathlib.Path(own) / "lab"
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return pathlib.Path(home) / "baton" / "lab"
+
+
+def base_folder(suite):
+    """The path a base of this suite has, built or not."""
+    if suite not in SUITES:
+        raise BaseError(f"no base named {suite}; there are {', '.join(SUITES)}")
+    key = hashlib.sha256(pathlib.Path(__file__).read_bytes()).hexdigest()[:12]
+    return cache_folder() / f"{suite}-{key}"
+
+
+def built(suite):
+    return (base_folder(suite) / "usr/lib/systemd/systemd").exists()
+
+
+def mirror():
+    """The first mirror of the machine's own sources that serves the Debian archive itself."""
+    places = [pathlib.Path("/etc/apt/sources.list"), *sorted(pathlib.Path("/etc/apt/sources.list.d").glob("*"))]
+    for place in places:
+        if place.is_file():
+            for url in re.findall(r"^(?:URIs:|deb)\s.*?(\S+://\S+)", place.read_text(), re.M):
+                if url.rstrip("/").endswith("/debian"):
+                    return url
+    return DEFAULT_MIRROR
+
+
+def build(suite, say=print):
+    """Builds the base unless it is there, and returns its path. Two builders at once: the first to finish wins."""
+    target = base_folder(suite)
+    if built(suite):
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = pathlib.Path(tempfile.mkdtemp(prefix=f"building-{suite}-", dir=target.parent))
+    log = temporary.with_suffix(".log")
+    try:
+        say(f"lab: building the {suite} base (once; one to two minutes)")
+        command = [
+            "mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", "--include=" + ",".join(PACKAGES),
+            "--aptopt=Acquire::Retries \"3\"", suite, str(temporary / "root"), f"deb {mirror()} {suite} main",
+        ]  # fmt: skip
+        with open(log, "wb") as output:
+            status = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output).returncode
+        if status != 0:
+            tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+            raise BaseError(f"mmdebstrap of {suite} from {mirror()} failed with status {status}:\n{tail}")
+        root = temporary / "root"
+        trim(root)
+        root.chmod(0o755)
+        try:
+            os.rename(root, target)
+        except OSError:
+            if not built(suite):
+                raise
+        return target
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        log.unlink(missing_ok=True)
+
+
+def trim(root):
+    """Removes what a throwaway machine never reads, and the identity every machine must make for itself."""
+    for folder in ("usr/share/doc", "usr/share/man", "usr/share/locale", "var/lib/apt/lists", "var/cache/apt"):
+        shutil.rmtree(root / folder, ignore_errors=True)
+    (root / "var/lib/dbus/machine-id").unlink(missing_ok=True)
+    (root / "etc/machine-id").write_text("")

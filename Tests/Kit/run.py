@@ -1,0 +1,45 @@
+"""Runs the tests of a folder: each in a process of its own, two at once where safe, each with its own time limit.
+
+    run.py FOLDER [-k WORD] [-j N] [--base bookworm|trixie] [--bin FOLDER] [-v]
+
+A test that leaves a process behind has failed. Skipped tests are listed with their reason.
+"""
+
+import argparse
+import importlib
+import os
+import pathlib
+import sys
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+
+from kit import runner  # noqa: E402
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="run.py", description=__doc__.splitlines()[0])
+    parser.add_argument("folder")
+    parser.add_argument("-k", metavar="WORD", action="append", default=[], help="only tests with WORD in their name")
+    parser.add_argument("-j", metavar="N", type=int, default=int(os.environ.get("BATON_JOBS", "2")))
+    parser.add_argument("--base", help="the root file system lab machines boot")
+    parser.add_argument("--bin", help="where batond, baton and the fixtures are (default .build/release)")
+    parser.add_argument("-v", action="store_true", help="show what passing tests print")
+    choice = parser.parse_args()
+    if choice.base:
+        os.environ["BATON_LAB_BASE"] = choice.base
+    if choice.bin:
+        os.environ["BATON_BIN"] = os.path.abspath(choice.bin)
+
+    folder = pathlib.Path(choice.folder).resolve()
+    sys.path.insert(0, str(folder))
+    tests = []
+    for file in sorted(folder.glob("test_*.py")):
+        suite = unittest.defaultTestLoader.loadTestsFromModule(importlib.import_module(file.stem))
+        tests += [test for case in suite for test in case]
+    chosen = [test for test in tests if not choice.k or any(word in test.id() for word in choice.k)]
+    return runner.run(chosen, jobs=choice.j, verbose=choice.v)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
