@@ -14,6 +14,8 @@
 #include <sys/timerfd.h>
 #include <sys/types.h>
 
+#include "sockets.h"
+
 // --- errors.c: strerror(3)
 
 /// "EADDRINUSE"; NULL when there is no such number. Static storage.

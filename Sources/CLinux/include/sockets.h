@@ -1,0 +1,58 @@
+// Listening sockets, the program that steers between them, and what the kernel says of the sockets on a port.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/// An address of AF_INET (4 bytes), AF_INET6 (16) or AF_UNIX (`path`, NUL-terminated).
+struct cl_address {
+  int family;
+  uint8_t bytes[16];
+  /// Host byte order.
+  uint16_t port;
+  char path[108];
+};
+
+/// socket(2), close-on-exec. `type` is SOCK_STREAM or SOCK_DGRAM, possibly with SOCK_NONBLOCK.
+int cl_socket(int family, int type);
+int cl_bind(int fd, const struct cl_address *address);
+int cl_connect(int fd, const struct cl_address *address);
+/// getsockname(2); the family is 0 for one this project does not use.
+int cl_local_address(int fd, struct cl_address *address);
+int cl_set_option(int fd, int level, int name, int value);
+int cl_get_option(int fd, int level, int name, int *value);
+
+/// Names <sys/socket.h> has, as numbers Swift reads without the header.
+static const int CL_SO_REUSEPORT = 15;
+static const int CL_SO_MARK = 36;
+
+/// One instruction of classic BPF, as struct sock_filter.
+struct cl_instruction {
+  uint16_t code;
+  uint8_t if_true, if_false;
+  uint32_t value;
+};
+
+/// SO_ATTACH_REUSEPORT_CBPF: the program's answer is the index of the listener that takes a new connection.
+int cl_attach_steering(int fd, const struct cl_instruction *program, size_t count);
+/// SO_ATTACH_FILTER with "drop everything", and SO_DETACH_FILTER.
+int cl_shut_door(int fd);
+int cl_open_door(int fd);
+
+/// One socket as sock_diag(7) shows it.
+struct cl_socket_entry {
+  int family;
+  uint8_t local[16], remote[16];
+  uint16_t local_port, remote_port;
+  uint32_t inode;
+  uint32_t uid;
+  /// For a listener: connections waiting to be accepted.
+  uint32_t queued;
+  uint8_t state;
+};
+
+/// Lists the sockets of `family` and `protocol` (IPPROTO_TCP, IPPROTO_UDP) whose state is in `states` (1 << TCP_…) and
+/// whose local port is `port`. Returns how many there are, at most `capacity` of them stored, or -1 and errno.
+int cl_list_sockets(
+    int family, int protocol, uint32_t states, uint16_t port, struct cl_socket_entry *entries, int capacity);

@@ -1,0 +1,176 @@
+#define _GNU_SOURCE
+#include "CLinux.h"
+
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+int cl_socket(int family, int type) { return socket(family, type | SOCK_CLOEXEC, 0); }
+
+static socklen_t to_kernel(const struct cl_address *address, struct sockaddr_storage *storage) {
+  memset(storage, 0, sizeof *storage);
+  storage->ss_family = (sa_family_t)address->family;
+  switch (address->family) {
+    case AF_INET: {
+      struct sockaddr_in *in = (struct sockaddr_in *)storage;
+      memcpy(&in->sin_addr, address->bytes, 4);
+      in->sin_port = htons(address->port);
+      return sizeof *in;
+    }
+    case AF_INET6: {
+      struct sockaddr_in6 *in = (struct sockaddr_in6 *)storage;
+      memcpy(&in->sin6_addr, address->bytes, 16);
+      in->sin6_port = htons(address->port);
+      return sizeof *in;
+    }
+    default: {
+      struct sockaddr_un *un = (struct sockaddr_un *)storage;
+      size_t length = strnlen(address->path, sizeof un->sun_path - 1);
+      memcpy(un->sun_path, address->path, length);
+      return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + 1);
+    }
+  }
+}
+
+int cl_bind(int fd, const struct cl_address *address) {
+  struct sockaddr_storage storage;
+  socklen_t length = to_kernel(address, &storage);
+  return bind(fd, (struct sockaddr *)&storage, length);
+}
+
+int cl_connect(int fd, const struct cl_address *address) {
+  struct sockaddr_storage storage;
+  socklen_t length = to_kernel(address, &storage);
+  return connect(fd, (struct sockaddr *)&storage, length);
+}
+
+int cl_local_address(int fd, struct cl_address *address) {
+  struct sockaddr_storage storage;
+  socklen_t length = sizeof storage;
+  memset(address, 0, sizeof *address);
+  if (getsockname(fd, (struct sockaddr *)&storage, &length) != 0) return -1;
+  switch (storage.ss_family) {
+    case AF_INET: {
+      struct sockaddr_in *in = (struct sockaddr_in *)&storage;
+      memcpy(address->bytes, &in->sin_addr, 4);
+      address->port = ntohs(in->sin_port);
+      break;
+    }
+    case AF_INET6: {
+      struct sockaddr_in6 *in = (struct sockaddr_in6 *)&storage;
+      memcpy(address->bytes, &in->sin6_addr, 16);
+      address->port = ntohs(in->sin6_port);
+      break;
+    }
+    case AF_UNIX: {
+      struct sockaddr_un *un = (struct sockaddr_un *)&storage;
+      size_t length_of_path = length > offsetof(struct sockaddr_un, sun_path) ? length - offsetof(struct sockaddr_un, sun_path) : 0;
+      if (length_of_path > sizeof address->path - 1) length_of_path = sizeof address->path - 1;
+      memcpy(address->path, un->sun_path, length_of_path);
+      break;
+    }
+    default: return 0;
+  }
+  address->family = storage.ss_family;
+  return 0;
+}
+
+int cl_set_option(int fd, int level, int name, int value) { return setsockopt(fd, level, name, &value, sizeof value); }
+
+int cl_get_option(int fd, int level, int name, int *value) {
+  socklen_t length = sizeof *value;
+  return getsockopt(fd, level, name, value, &length);
+}
+
+static int attach(int fd, int option, const struct cl_instruction *program, size_t count) {
+  struct sock_filter filter[BPF_MAXINSNS < 64 ? BPF_MAXINSNS : 64];
+  if (count > sizeof filter / sizeof *filter) {
+    errno = E2BIG;
+    return -1;
+  }
+  for (size_t i = 0; i < count; i++)
+    filter[i] = (struct sock_filter){program[i].code, program[i].if_true, program[i].if_false, program[i].value};
+  struct sock_fprog whole = {(unsigned short)count, filter};
+  return setsockopt(fd, SOL_SOCKET, option, &whole, sizeof whole);
+}
+
+int cl_attach_steering(int fd, const struct cl_instruction *program, size_t count) {
+  return attach(fd, SO_ATTACH_REUSEPORT_CBPF, program, count);
+}
+
+int cl_shut_door(int fd) {
+  const struct cl_instruction drop = {BPF_RET | BPF_K, 0, 0, 0};
+  return attach(fd, SO_ATTACH_FILTER, &drop, 1);
+}
+
+int cl_open_door(int fd) {
+  int unused = 0;
+  return setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof unused);
+}
+
+static void store(struct cl_socket_entry *entry, const struct inet_diag_msg *message) {
+  memset(entry, 0, sizeof *entry);
+  entry->family = message->idiag_family;
+  memcpy(entry->local, message->id.idiag_src, 16);
+  memcpy(entry->remote, message->id.idiag_dst, 16);
+  entry->local_port = ntohs(message->id.idiag_sport);
+  entry->remote_port = ntohs(message->id.idiag_dport);
+  entry->inode = message->idiag_inode;
+  entry->uid = message->idiag_uid;
+  entry->queued = message->idiag_rqueue;
+  entry->state = message->idiag_state;
+}
+
+int cl_list_sockets(
+    int family, int protocol, uint32_t states, uint16_t port, struct cl_socket_entry *entries, int capacity) {
+  int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+  if (fd < 0) return -1;
+  struct {
+    struct nlmsghdr header;
+    struct inet_diag_req_v2 request;
+  } ask = {
+      .header = {.nlmsg_len = sizeof ask, .nlmsg_type = SOCK_DIAG_BY_FAMILY, .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
+      .request = {
+          .sdiag_family = (uint8_t)family, .sdiag_protocol = (uint8_t)protocol, .idiag_states = states,
+          .id = {.idiag_sport = htons(port)}},
+  };
+  int found = 0;
+  if (send(fd, &ask, sizeof ask, 0) != sizeof ask) goto failed;
+  for (;;) {
+    // Aligned for struct nlmsghdr; the kernel fills at most this much at a time.
+    _Alignas(struct nlmsghdr) char buffer[32768];
+    ssize_t got = recv(fd, buffer, sizeof buffer, 0);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) goto failed;
+    for (struct nlmsghdr *header = (struct nlmsghdr *)buffer; NLMSG_OK(header, (size_t)got);
+         header = NLMSG_NEXT(header, got)) {
+      if (header->nlmsg_type == NLMSG_DONE) {
+        close(fd);
+        return found;
+      }
+      if (header->nlmsg_type == NLMSG_ERROR) {
+        const struct nlmsgerr *error = NLMSG_DATA(header);
+        errno = error->error < 0 ? -error->error : EIO;
+        goto failed;
+      }
+      const struct inet_diag_msg *message = NLMSG_DATA(header);
+      // The kernel's own filter on the port is only a hint for some kinds of sockets.
+      if (ntohs(message->id.idiag_sport) != port) continue;
+      if (found < capacity) store(&entries[found], message);
+      found++;
+    }
+  }
+failed: {
+  int saved = errno;
+  close(fd);
+  errno = saved;
+  return -1;
+}
+}
