@@ -1,0 +1,154 @@
+internal import Vocabulary
+
+extension KnownKey {
+  /// One row of the table: what a key takes, what holds without it, and what it is for.
+  package struct Entry: Hashable, Sendable {
+    package let form: Form
+    package let fallback: Fallback
+    package let summary: String
+
+    init(_ form: Form, _ fallback: Fallback, _ summary: String) {
+      self.form = form
+      self.fallback = fallback
+      self.summary = summary
+    }
+  }
+
+  private static let day = Duration.seconds(86_400)
+  private static let upToDay = Duration.zero...day
+  private static let someTime = Duration.milliseconds(1)...day
+
+  // No default: a new key must be described, the compiler insists.
+  package var entry: Entry {
+    func limit(_ summary: String) -> Entry { Entry(.limit, .words("batond's own"), summary) }
+    return switch self {
+    case .serviceDescription: Entry(.text, .value("\"\""), "What the service is, in a few words.")
+    case .serviceUser:
+      Entry(.text, .words("batond's own; required when that is root"), "The user engines run as.")
+    case .serviceGroup: Entry(.text, .words("the user's"), "The group engines run as.")
+    case .serviceDirectory:
+      Entry(.path, .required, "Holds current -> releases/ID; without current, engines run here.")
+    case .serviceEnvironment: Entry(.environment, .value("{}"), "Environment of every engine.")
+    case .serviceEnvironmentFiles:
+      Entry(.texts, .value("[]"), "Files of NAME=VALUE lines, later ones win; relative to directory.")
+
+    case .socketListen:
+      Entry(.address, .required, "HOST:PORT, [V6]:PORT, *:PORT (v4 and v6) or a path; udp: in front for datagrams.")
+    case .socketBacklog: Entry(.integer(1...65_535), .value("4096"), "Connections that wait to be accepted.")
+    case .socketNonblocking:
+      Entry(.boolean, .value("false"), "O_NONBLOCK, set once; programs that accept from several workers may need it.")
+    case .socketMode: Entry(.octal, .value("\"0666\""), "Permissions of the path; paths only.")
+    case .socketOwner: Entry(.text, .words("batond's own"), "Owner of the path; paths only.")
+    case .socketGroup: Entry(.text, .words("batond's own"), "Group of the path; paths only.")
+
+    case .engineCommand: Entry(.command, .required, "The program and its arguments, run in the release's directory.")
+    case .engineWorkers: Entry(.integer(1...1_000), .value("1"), "How many processes run the command.")
+    case .engineSockets:
+      Entry(.names(of: "socket"), .value("[]"), "The sockets a worker gets, from descriptor 3 in this order.")
+    case .engineAfter:
+      Entry(.names(of: "engine"), .value("[]"), "Engines that are ready before this one starts, and stop after it.")
+    case .engineEnvironment: Entry(.environment, .value("{}"), "Environment of this engine, over the service's.")
+    case .engineProve:
+      Entry(.table(.prove), .words("not asked"), "What a new generation is asked before any client meets it.")
+    case .engineReady:
+      Entry(.choiceOrTable(["notify"], .ready), .value("\"notify\""), "How a worker says that it can work.")
+    case .engineStartTimeout: Entry(.duration(Self.someTime), .value("\"30s\""), "Until a worker must be ready.")
+    case .engineStopTimeout: Entry(.duration(Self.upToDay), .value("\"20s\""), "From TERM until a worker is killed.")
+    case .engineWatchdog:
+      Entry(
+        .durationOrTable(Self.someTime, .watchdog), .words("not watched"),
+        "How often a worker sends WATCHDOG=1, or what it is asked.")
+    case .engineRestart: Entry(.table(.restart), .words("its keys' defaults"), "When a worker that ended starts again.")
+    case .engineHandover:
+      Entry(
+        .choice(Settings.HandoverKind.allCases.map(\.rawValue)), .value("\"overlap\""),
+        "Whether two generations may run at once.")
+    case .engineDrain: Entry(.table(.drain), .words("no commands"), "Commands that help a worker to finish.")
+    case .engineStage:
+      Entry(
+        .choice(Settings.Stage.allCases.map(\.rawValue)), .value("\"engines\""),
+        "The stage of the shutdown that stops it.")
+    case .engineUser: Entry(.text, .words("the service's"), "The user this engine runs as.")
+    case .engineGroup: Entry(.text, .words("the service's"), "The group this engine runs as.")
+    case .engineUmask: Entry(.octal, .value("\"0022\""), "Permissions taken from files its workers create.")
+    case .engineLimits: Entry(.table(.limits), .words("batond's own"), "Resource limits of each worker.")
+
+    case .proveSocket: Entry(.text, .required, "The socket through which it is asked; one of the engine's, not UDP.")
+    case .provePath: Entry(.text, .value("\"/\""), "The path asked for.")
+    case .proveHost: Entry(.text, .value("\"localhost\""), "The Host header.")
+    case .provePasses:
+      Entry(.integer(1...10_000), .words("the engine's workers"), "Good answers in a row; at least the workers.")
+    case .proveStatus: Entry(.integer(100...599), .value("200"), "The status a good answer has.")
+    case .proveBody: Entry(.text, .words("any"), "What the body of a good answer contains.")
+    case .proveTimeout: Entry(.duration(Self.someTime), .value("\"2s\""), "For one answer.")
+    case .readyHTTP: Entry(.url, .words("not asked"), "Ready when this answers 2xx; {port} is the worker's own port.")
+    case .readyTCP: Entry(.hostPort, .words("not asked"), "Ready when this accepts; {port} is the worker's own port.")
+    case .readyExec: Entry(.command, .words("not run"), "Ready when this command exits 0.")
+    case .readyAfter: Entry(.duration(Self.someTime), .words("no such wait"), "Ready when alive for so long.")
+    case .watchdogHTTP: Entry(.url, .required, "Asked for 2xx; {port} is the worker's own port.")
+    case .watchdogInterval: Entry(.duration(Self.someTime), .value("\"5s\""), "How often it is asked.")
+    case .watchdogTimeout: Entry(.duration(Self.someTime), .value("\"2s\""), "For one answer.")
+    case .watchdogFailures: Entry(.integer(1...1_000), .value("3"), "So many in a row, and the worker is replaced.")
+
+    case .drainSave: Entry(.command, .words("not run"), "Run once before a worker that did not end is killed.")
+    case .restartDelay:
+      Entry(.duration(Self.upToDay), .value("\"100ms\""), "Before the second restart; the first is at once.")
+    case .restartMaxDelay: Entry(.duration(Self.upToDay), .value("\"30s\""), "The delay doubles up to this.")
+    case .restartGiveUpAfter:
+      Entry(.integer(1...1_000_000), .value("10"), "Crashes without a healthy run between, and the worker is failed.")
+    case .restartHealthyAfter:
+      Entry(.duration(Self.upToDay), .value("\"30s\""), "A run so long after ready is healthy.")
+    case .drainPending:
+      Entry(.commandOrExec, .words("not asked"), "Exits 0 when the worker has nothing left to finish.")
+
+    case .limitsAddressSpace: limit("Bytes of address space.")
+    case .limitsCPU: limit("Seconds of processor time.")
+    case .limitsCore: limit("Bytes of a core file.")
+    case .limitsData: limit("Bytes of data segment.")
+    case .limitsFileSize: limit("Bytes of a file written.")
+    case .limitsFiles: limit("Open files.")
+    case .limitsLocks: limit("File locks.")
+    case .limitsMemlock: limit("Bytes locked in memory.")
+    case .limitsMessageQueue: limit("Bytes in POSIX message queues.")
+    case .limitsNice: limit("20 minus the lowest nice value.")
+    case .limitsProcesses: limit("Processes of the user.")
+    case .limitsRealtimePriority: limit("Realtime priority.")
+    case .limitsRealtimeTime: limit("Microseconds of realtime scheduling without a blocking call.")
+    case .limitsResident: limit("Bytes of resident memory; without effect on Linux.")
+    case .limitsSignals: limit("Queued signals of the user.")
+    case .limitsStack: limit("Bytes of stack.")
+
+    case .handoverStrategy:
+      Entry(
+        .choice(Settings.Strategy.allCases.map(\.rawValue)), .value("\"all\""),
+        "All workers of an engine are replaced together.")
+    case .handoverTrial: Entry(.table(.trial), .words("no trial"), "Clients that meet a proven generation first.")
+    case .handoverSteering:
+      Entry(
+        .choice(Settings.Steering.allCases.map(\.rawValue)), .value("\"auto\""),
+        "Whether generations get listeners of their own.")
+    case .handoverMaxDraining: Entry(.integer(1...64), .value("4"), "Old generations that may drain at once.")
+    case .handoverMaxDrainTime:
+      Entry(.duration(.seconds(1)...(Self.day * 365)), .value("\"1h\""), "The longest an old generation may drain.")
+    case .trialShare: Entry(.share, .required, "The part of new connections that meets the new generation.")
+    case .trialFor: Entry(.duration(Self.upToDay), .required, "How long the trial lasts.")
+
+    case .shutdownTimeout: Entry(.duration(.seconds(1)...Self.day), .value("\"30s\""), "The whole shutdown.")
+    case .shutdownIntake:
+      Entry(.duration(Self.upToDay), .words("1/15 of timeout"), "At most, to stop taking work in.")
+    case .shutdownEngines:
+      Entry(.duration(Self.upToDay), .words("11/15 of timeout"), "At most, to stop engines of stage \"engines\".")
+    case .shutdownDatabase:
+      Entry(
+        .durationOrTable(Self.upToDay, .stage), .words("1/10 of timeout"),
+        "At most, to close databases: engines of stage \"database\", commands, batond's ledger.")
+    case .shutdownRedis:
+      Entry(
+        .durationOrTable(Self.upToDay, .stage), .words("1/10 of timeout"),
+        "At most, to close Redis: engines of stage \"redis\" and commands.")
+    case .stageTimeout:
+      Entry(.duration(Self.upToDay), .words("1/10 of shutdown.timeout"), "At most, for this stage.")
+    case .stageRun: Entry(.commands, .value("[]"), "Commands run in order when the stage's engines are gone.")
+    }
+  }
+}

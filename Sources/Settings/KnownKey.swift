@@ -1,0 +1,199 @@
+internal import Vocabulary
+
+/// Every key a settings file may hold. This one table drives the reading, the errors, the file of `baton init` and the
+/// check of baton.toml(5), so that a key is described once.
+package enum KnownKey: String, CaseIterable, Hashable, Sendable {
+  case serviceDescription = "service.description"
+  case serviceUser = "service.user"
+  case serviceGroup = "service.group"
+  case serviceDirectory = "service.directory"
+  case serviceEnvironment = "service.environment"
+  case serviceEnvironmentFiles = "service.environment-files"
+
+  case socketListen = "socket.listen"
+  case socketBacklog = "socket.backlog"
+  case socketNonblocking = "socket.nonblocking"
+  case socketMode = "socket.mode"
+  case socketOwner = "socket.owner"
+  case socketGroup = "socket.group"
+
+  case engineCommand = "engine.command"
+  case engineWorkers = "engine.workers"
+  case engineSockets = "engine.sockets"
+  case engineAfter = "engine.after"
+  case engineEnvironment = "engine.environment"
+  case engineProve = "engine.prove"
+  case engineReady = "engine.ready"
+  case engineStartTimeout = "engine.start-timeout"
+  case engineStopTimeout = "engine.stop-timeout"
+  case engineWatchdog = "engine.watchdog"
+  case engineRestart = "engine.restart"
+  case engineHandover = "engine.handover"
+  case engineDrain = "engine.drain"
+  case engineStage = "engine.stage"
+  case engineUser = "engine.user"
+  case engineGroup = "engine.group"
+  case engineUmask = "engine.umask"
+  case engineLimits = "engine.limits"
+
+  case proveSocket = "prove.socket"
+  case provePath = "prove.path"
+  case proveHost = "prove.host"
+  case provePasses = "prove.passes"
+  case proveStatus = "prove.status"
+  case proveBody = "prove.body"
+  case proveTimeout = "prove.timeout"
+
+  case readyHTTP = "ready.http"
+  case readyTCP = "ready.tcp"
+  case readyExec = "ready.exec"
+  case readyAfter = "ready.after"
+
+  case watchdogHTTP = "watchdog.http"
+  case watchdogInterval = "watchdog.interval"
+  case watchdogTimeout = "watchdog.timeout"
+  case watchdogFailures = "watchdog.failures"
+
+  case restartDelay = "restart.delay"
+  case restartMaxDelay = "restart.max-delay"
+  case restartGiveUpAfter = "restart.give-up-after"
+  case restartHealthyAfter = "restart.healthy-after"
+
+  case drainPending = "drain.pending"
+  case drainSave = "drain.save"
+
+  case limitsAddressSpace = "limits.as"
+  case limitsCore = "limits.core"
+  case limitsCPU = "limits.cpu"
+  case limitsData = "limits.data"
+  case limitsFileSize = "limits.fsize"
+  case limitsLocks = "limits.locks"
+  case limitsMemlock = "limits.memlock"
+  case limitsMessageQueue = "limits.msgqueue"
+  case limitsNice = "limits.nice"
+  case limitsFiles = "limits.nofile"
+  case limitsProcesses = "limits.nproc"
+  case limitsResident = "limits.rss"
+  case limitsRealtimePriority = "limits.rtprio"
+  case limitsRealtimeTime = "limits.rttime"
+  case limitsSignals = "limits.sigpending"
+  case limitsStack = "limits.stack"
+
+  case handoverStrategy = "handover.strategy"
+  case handoverTrial = "handover.trial"
+  case handoverSteering = "handover.steering"
+  case handoverMaxDraining = "handover.max-draining"
+  case handoverMaxDrainTime = "handover.max-drain-time"
+
+  case trialShare = "trial.share"
+  case trialFor = "trial.for"
+
+  case shutdownTimeout = "shutdown.timeout"
+  case shutdownIntake = "shutdown.intake"
+  case shutdownEngines = "shutdown.engines"
+  case shutdownDatabase = "shutdown.database"
+  case shutdownRedis = "shutdown.redis"
+
+  case stageTimeout = "stage.timeout"
+  case stageRun = "stage.run"
+
+  /// A table of the file in which keys stand.
+  package enum Section: String, CaseIterable, Hashable, Sendable {
+    case service, socket, engine, prove, ready, watchdog, restart, drain, limits, handover, trial, shutdown, stage
+
+    /// As documentation writes it.
+    package var title: String {
+      switch self {
+      case .service, .handover, .shutdown: "[\(rawValue)]"
+      case .socket, .engine: "[\(rawValue).NAME]"
+      case .prove, .ready, .watchdog, .restart, .drain, .limits: "[engine.NAME.\(rawValue)]"
+      case .trial: "[handover.trial]"
+      case .stage: "[shutdown.STAGE]"
+      }
+    }
+
+    package var keys: [KnownKey] { KnownKey.allCases.filter { $0.section == self } }
+  }
+
+  package var section: Section {
+    Section(rawValue: String(rawValue.prefix { $0 != "." })) ?? .service
+  }
+
+  /// As it stands in the file.
+  package var name: String { String(rawValue.drop { $0 != "." }.dropFirst()) }
+}
+
+extension KnownKey {
+  /// What a value may be.
+  package enum Form: Hashable, Sendable {
+    case text
+    case boolean
+    case integer(ClosedRange<Int64>)
+    case duration(ClosedRange<Duration>)
+    case choice([String])
+    case share
+    case octal
+    case address
+    case path
+    case texts
+    case command
+    case commands
+    case url
+    case hostPort
+    case names(of: String)
+    case limit
+    /// Free names with texts.
+    case environment
+    /// The keys of a section.
+    case table(Section)
+    /// A word, or the keys of a section.
+    case choiceOrTable([String], Section)
+    case durationOrTable(ClosedRange<Duration>, Section)
+    case commandOrExec
+
+    /// "… is accepted".
+    package var accepted: String {
+      switch self {
+      case .text: "a text"
+      case .boolean: "true or false"
+      case .integer(let range): "an integer from \(range.lowerBound) to \(range.upperBound)"
+      case .duration(let range): "a duration from \"\(range.lowerBound.text)\" to \"\(range.upperBound.text)\""
+      case .choice(let words): words.map { "\"\($0)\"" }.joined(separator: " or ")
+      case .share: "a share from \"0%\" to \"100%\""
+      case .octal: "an octal mode from \"0000\" to \"0777\""
+      case .address: "an address"
+      case .path: "an absolute path"
+      case .texts: "a list of texts"
+      case .command: "a list of a program and its arguments"
+      case .commands: "a list of commands, each a list of a program and its arguments"
+      case .url: "an http:// URL on this host"
+      case .hostPort: "HOST:PORT on this host"
+      case .names(let kind): "a list of \(kind) names"
+      case .limit: "a number, \"SOFT:HARD\" or \"unlimited\""
+      case .environment: "a table of names and texts"
+      case .table(let section): "a table as \(section.title)"
+      case .choiceOrTable(let words, let section):
+        words.map { "\"\($0)\"" }.joined(separator: " or ") + " or a table as \(section.title)"
+      case .durationOrTable(let range, let section): Form.duration(range).accepted + " or a table as \(section.title)"
+      case .commandOrExec: "a list of a program and its arguments, or { exec = [...] }"
+      }
+    }
+  }
+
+  /// What a key means when it is left out.
+  package enum Fallback: Hashable, Sendable {
+    case required
+    /// A value, as TOML.
+    case value(String)
+    /// What holds instead, in words.
+    case words(String)
+
+    package var text: String {
+      switch self {
+      case .required: "required"
+      case .value(let toml): "default \(toml)"
+      case .words(let words): "default: \(words)"
+      }
+    }
+  }
+}

@@ -1,0 +1,75 @@
+internal import Glibc
+
+/// A line of a file that gave a value.
+package struct Origin: Hashable, Sendable, CustomStringConvertible {
+  package var file: String
+  package var line: Int
+  package var description: String { "\(file):\(line)" }
+}
+
+/// Settings with what a person wants to know beside them.
+package struct ReadSettings: Sendable {
+  package var settings: Settings
+  /// In the order of the file.
+  package var warnings: [SettingsWarning]
+  /// Where values come from, by their path (`engine.web.workers`); what is not here is a default.
+  package var origins: [String: Origin]
+}
+
+/// Reads `/etc/baton/NAME.toml`. Nothing is kept between two readings: what is gone from the files is gone.
+///
+/// Reads files of at most 1 MiB and asks the user database; both may wait for a disk or a directory service, so a
+/// supervisor calls it where that does no harm.
+package enum SettingsReader {
+  /// The settings, or everything that is wrong with them.
+  package static func read(file path: String) -> Result<Settings, SettingsErrors> {
+    examine(file: path).map(\.settings)
+  }
+
+  /// As ``read(file:)``, with warnings and origins. `isRoot` says as whom batond will run.
+  package static func examine(
+    file path: String, isRoot: Bool = geteuid() == 0
+  ) -> Result<ReadSettings, SettingsErrors> {
+    do {
+      return examine(try HostFiles.read(path), file: path, isRoot: isRoot)
+    } catch {
+      let message = "the settings cannot be read: \(error.reason)"
+      return .failure(SettingsErrors(errors: [SettingsError(file: path, at: .start, message: message)]))
+    }
+  }
+
+  /// The same for a file that is already in memory; `path` is what messages call it.
+  package static func examine(
+    _ bytes: [UInt8], file path: String, isRoot: Bool = geteuid() == 0
+  ) -> Result<ReadSettings, SettingsErrors> {
+    let root: TomlNode
+    switch TomlNode.parse(bytes, file: path) {
+    case .success(let node): root = node
+    case .failure(let error): return .failure(SettingsErrors(errors: [error]))
+    }
+    let findings = Findings(file: path)
+    let raw = RawSettings(root, findings)
+    var resolver = SettingsResolver(raw, isRoot: isRoot, findings)
+    let settings = resolver.resolve()
+    guard findings.errors.isEmpty else { return .failure(SettingsErrors(errors: findings.sortedErrors)) }
+    let origins = root.origins(file: path).merging(resolver.environmentOrigins) { $1 }
+    return .success(ReadSettings(settings: settings, warnings: findings.sortedWarnings, origins: origins))
+  }
+}
+
+extension TomlNode {
+  /// The lines of all keys, by their path.
+  fileprivate func origins(file: String) -> [String: Origin] {
+    var result: [String: Origin] = [:]
+    func walk(_ node: TomlNode, _ path: String) {
+      guard case .table(let entries) = node.value else { return }
+      for entry in entries {
+        let inner = path.isEmpty ? entry.key : "\(path).\(entry.key)"
+        result[inner] = Origin(file: file, line: entry.keyPosition.line)
+        walk(entry.node, inner)
+      }
+    }
+    walk(self, "")
+    return result
+  }
+}

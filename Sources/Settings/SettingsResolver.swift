@@ -1,0 +1,258 @@
+internal import Vocabulary
+
+/// Decides what a file leaves open and checks what one key cannot know of another. Everything wrong goes to `findings`.
+struct SettingsResolver {
+  let raw: RawSettings
+  /// Whether batond would run as root.
+  let isRoot: Bool
+  let findings: Findings
+  let values: ValueReader
+  /// Where a generation would run: `directory/current`, else `directory`; nil when that is not known.
+  private(set) var workingDirectory: String?
+  /// Where the values of environment files come from.
+  private(set) var environmentOrigins: [String: Origin] = [:]
+
+  init(_ raw: RawSettings, isRoot: Bool, _ findings: Findings) {
+    self.raw = raw
+    self.isRoot = isRoot
+    self.findings = findings
+    values = ValueReader(findings: findings)
+  }
+
+  /// Complete even if `findings` has errors, when it must not be used.
+  mutating func resolve() -> Settings {
+    let service = service()
+    let sockets = raw.sockets.compactMap { socket($0) }
+    var engines: [Settings.Engine] = []
+    for engine in raw.engines {
+      if let engine = self.engine(engine, service) { engines.append(engine) }
+    }
+    if raw.engines.isEmpty {
+      findings.error("no engine is described; at least one [engine.NAME] is required", at: .start)
+    }
+    let settings = Settings(
+      service: service, sockets: sockets, engines: engines, handover: handover(), shutdown: shutdown(service))
+    CrossReferences(raw: raw, settings: settings, findings: findings).check()
+    return settings
+  }
+
+  // MARK: [service]
+
+  private mutating func service() -> Settings.Service {
+    guard let service = raw.service else {
+      findings.error("[service] is missing; it says at least the directory", at: .start)
+      return Settings.Service(description: "", user: nil, group: nil, directory: "/", environment: [:])
+    }
+    if isRoot, service.user == nil, !findings.refused.contains("service.user") {
+      findings.error(
+        "[service] has no user; as root batond starts nothing without being told as whom", at: service.position,
+        hint: "write user = \"NAME\", or user = \"root\" if that is meant")
+    }
+    let directory = directory(service)
+    var environment = values.environment(service.environment)
+    for file in service.environmentFiles { readEnvironment(file, directory, &environment) }
+    return Settings.Service(
+      description: service.description?.value ?? "", user: values.user(service.user, .serviceUser),
+      group: values.group(service.group, .serviceGroup), directory: directory ?? "/", environment: environment)
+  }
+
+  private mutating func directory(_ service: RawSettings.Service) -> String? {
+    guard let directory = service.directory else {
+      if findings.refused.contains("service.directory") { return nil }
+      findings.error("[service] has no directory; an absolute path is required", at: service.position)
+      return nil
+    }
+    let shown = values.quoted(directory.value)
+    guard directory.value.hasPrefix("/"), !directory.value.utf8.contains(0) else {
+      findings.error("directory is \(shown); an absolute path is accepted", at: directory.position)
+      return nil
+    }
+    var path = directory.value
+    while path.utf8.count > 1, path.hasSuffix("/") { path.removeLast() }
+    if let reason = HostFiles.whyNoDirectory(path) {
+      findings.error("directory is \(shown), which is no directory: \(reason)", at: directory.position)
+      return nil
+    }
+    let current = path + "/current"
+    workingDirectory = HostFiles.whyNoDirectory(current) == nil ? current : path
+    return path
+  }
+
+  private mutating func readEnvironment(
+    _ file: Located<String>, _ directory: String?, _ environment: inout [String: String]
+  ) {
+    let isAbsolute = file.value.hasPrefix("/")
+    guard !file.value.isEmpty else {
+      findings.error("environment-files holds an empty text; a path is accepted", at: file.position)
+      return
+    }
+    // Without a directory there is already an error.
+    guard isAbsolute || directory != nil else { return }
+    let path = isAbsolute ? file.value : "\(directory ?? "")/\(file.value)"
+    do {
+      let (assignments, errors) = EnvironmentFile.parse(try HostFiles.read(path), file: path)
+      errors.forEach { findings.add($0) }
+      for (name, value, line) in assignments {
+        environment[name] = value
+        environmentOrigins["service.environment.\(name)"] = Origin(file: path, line: line)
+      }
+    } catch {
+      findings.error("environment file \(values.quoted(path)) cannot be read: \(error.reason)", at: file.position)
+    }
+  }
+
+  // MARK: [socket.NAME]
+
+  private func socket(_ socket: RawSettings.Socket) -> Settings.Socket? {
+    let name = name(socket.name, SocketName.self)
+    let address = address(socket)
+    let backlog = values.integer(socket.backlog, .socketBacklog)
+    let mode = values.octal(socket.mode, .socketMode)
+    let owner = values.user(socket.owner, .socketOwner)
+    let group = values.group(socket.group, .socketGroup)
+    guard let name, let address else { return nil }
+    if case .unix = address {
+    } else {
+      for (value, key) in [
+        (socket.mode, KnownKey.socketMode), (socket.owner, .socketOwner), (socket.group, .socketGroup),
+      ] {
+        guard let value else { continue }
+        findings.error("\(key.name) is for sockets at a path, and \(name) listens on \(address)", at: value.position)
+      }
+    }
+    return Settings.Socket(
+      name: name, address: address, backlog: backlog, nonblocking: socket.nonblocking?.value ?? false, mode: mode,
+      owner: owner, group: group)
+  }
+
+  private func address(_ socket: RawSettings.Socket) -> SocketAddress? {
+    guard let listen = socket.listen else {
+      let path = "socket.\(TomlText.key(socket.name.value))"
+      if findings.refused.contains("\(path).listen") { return nil }
+      findings.error(
+        "[\(path)] has no listen; \(SocketAddressError.accepted) is required",
+        at: socket.name.position)
+      return nil
+    }
+    do {
+      return try SocketAddress(text: listen.value)
+    } catch {
+      findings.error(
+        "listen is \(values.quoted(listen.value)): \(error.reason); \(SocketAddressError.accepted) is accepted",
+        at: listen.position)
+      return nil
+    }
+  }
+
+  func name<N: Name>(_ raw: Located<String>, _ type: N.Type) -> N? {
+    do {
+      return try N(raw.value)
+    } catch {
+      let lower = raw.value.lowercased()
+      findings.error(
+        "\(values.quoted(raw.value)) is no \(N.kind) name; 1 to 64 of a-z 0-9 - _ are accepted, a letter or digit first",
+        at: raw.position, hint: N(rawValue: lower).map { "write \($0)" })
+      return nil
+    }
+  }
+
+  // MARK: [handover]
+
+  private func handover() -> Settings.Handover {
+    let handover = raw.handover ?? RawSettings.Handover()
+    return Settings.Handover(
+      strategy: values.choice(handover.strategy, .handoverStrategy, .all), trial: trial(handover.trial),
+      steering: values.choice(handover.steering, .handoverSteering, .auto),
+      maxDraining: values.integer(handover.maxDraining, .handoverMaxDraining),
+      maxDrainTime: values.duration(handover.maxDrainTime, .handoverMaxDrainTime))
+  }
+
+  private func trial(_ trial: RawSettings.Trial?) -> Settings.Trial? {
+    guard let trial else { return nil }
+    guard let share = trial.share, let duration = trial.duration else {
+      let missing = [(trial.share, "share"), (trial.duration, "for")].filter {
+        $0.0 == nil && !findings.refused.contains("handover.trial.\($0.1)")
+      }.map(\.1)
+      if missing.isEmpty { return nil }
+      findings.error(
+        "trial has no \(missing.joined(separator: " and no ")); both are required", at: trial.position,
+        hint: "write trial = { share = \"5%\", for = \"10s\" }")
+      return nil
+    }
+    return Settings.Trial(
+      share: values.share(share, .trialShare), duration: values.duration(duration, .trialFor))
+  }
+
+  // MARK: [shutdown]
+
+  private func shutdown(_ service: Settings.Service) -> Settings.Shutdown {
+    let shutdown = raw.shutdown ?? RawSettings.Shutdown()
+    let whole = values.duration(shutdown.timeout, .shutdownTimeout)
+    func slice(_ text: Located<String>?, _ key: KnownKey, _ part: (Int, Int)) -> Duration {
+      let slice = values.duration(text, key, else: .milliseconds(whole.milliseconds * Int64(part.0) / Int64(part.1)))
+      if let text, slice > whole {
+        findings.error(
+          "\(key.section == .stage ? "a stage's timeout" : key.name) is \(values.quoted(text.value)), "
+            + "and the whole shutdown has \(whole.text); at most that is accepted", at: text.position)
+      }
+      return slice
+    }
+    func commands(_ stage: RawSettings.Stage?) -> [[String]] {
+      (stage?.run ?? []).compactMap { command($0, .stageRun, path: searchPath(service, nil)) }
+    }
+    let isTable = { (stage: RawSettings.Stage?) in stage?.run.isEmpty == false }
+    let resolved = Settings.Shutdown(
+      timeout: whole, intake: slice(shutdown.intake, .shutdownIntake, (1, 15)),
+      engines: slice(shutdown.engines, .shutdownEngines, (11, 15)),
+      database: slice(
+        shutdown.database?.timeout, isTable(shutdown.database) ? .stageTimeout : .shutdownDatabase, (1, 10)),
+      redis: slice(shutdown.redis?.timeout, isTable(shutdown.redis) ? .stageTimeout : .shutdownRedis, (1, 10)),
+      databaseCommands: commands(shutdown.database), redisCommands: commands(shutdown.redis))
+    let sum = resolved.intake + resolved.engines + resolved.database + resolved.redis
+    if sum > whole, let timeout = shutdown.timeout ?? shutdown.engines ?? shutdown.intake {
+      findings.warn(
+        "the stages may take \(sum.text) together and the whole has \(whole.text): the last ones get what is left",
+        at: timeout.position)
+    }
+    return resolved
+  }
+
+  // MARK: Commands
+
+  /// Where a command without a slash is looked for.
+  func searchPath(_ service: Settings.Service, _ engine: [String: String]?) -> String {
+    engine?["PATH"] ?? service.environment["PATH"] ?? Settings.defaultSearchPath
+  }
+
+  /// The texts of a command whose program exists.
+  func command(_ raw: RawSettings.Command?, _ key: KnownKey, path: String) -> [String]? {
+    guard let raw, let command = values.command(raw, key), let program = raw.value.first else { return nil }
+    let shown = values.quoted(program.value)
+    if !program.value.contains("/") {
+      let candidates = path.split(separator: ":").map { "\($0)/\(program.value)" }
+      if candidates.contains(where: { HostFiles.whyNoProgram($0) == nil }) { return command }
+      let local = workingDirectory.map { HostFiles.whyNoProgram("\($0)/\(program.value)") == nil } ?? false
+      findings.error(
+        "\(key.name) names \(shown), which is no program in PATH (\(path))", at: program.position,
+        hint: local ? "write \"./\(program.value)\" for the one in the service's directory" : nil)
+      return command
+    }
+    let file: String
+    if program.value.hasPrefix("/") {
+      file = program.value
+    } else if let workingDirectory {
+      file = "\(workingDirectory)/\(program.value)"
+    } else {
+      return command
+    }
+    if let reason = HostFiles.whyNoProgram(file) {
+      findings.error("\(key.name) names \(shown), and \(file) is no program: \(reason)", at: program.position)
+    }
+    return command
+  }
+}
+
+extension Settings {
+  /// PATH of workers and of the look-up of their programs when the environment says none. Source: systemd.exec(5).
+  package static let defaultSearchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+}

@@ -1,0 +1,99 @@
+internal import Vocabulary
+
+/// Warnings: settings that work and promise less than they seem to.
+struct Weaknesses {
+  let raw: RawSettings
+  let settings: Settings
+  let findings: Findings
+
+  func warn() {
+    for engine in settings.engines {
+      guard let raw = raw.engines.first(where: { $0.name.value == engine.name.rawValue }) else { continue }
+      warnOfProof(engine, raw)
+      warnOfReadiness(engine, raw)
+      warnOfTimes(engine, raw)
+      if engine.handover == .exclusive, !engine.sockets.isEmpty {
+        findings.warn(
+          "engine \(engine.name) is exclusive: clients of \(list(engine.sockets)) wait in the queue while it is replaced",
+          at: raw.handover?.position ?? raw.name.position)
+      }
+    }
+  }
+
+  private func list(_ names: [SocketName]) -> String { names.map(\.rawValue).joined(separator: ", ") }
+
+  private func warnOfProof(_ engine: Settings.Engine, _ raw: RawSettings.Engine) {
+    let sockets = settings.sockets.filter { engine.sockets.contains($0.name) }
+    guard let prove = engine.prove else {
+      if !sockets.isEmpty {
+        findings.warn(
+          "engine \(engine.name) answers on \(list(engine.sockets)) and has no prove: "
+            + "a new generation meets clients as soon as it says that it is ready", at: raw.name.position)
+      }
+      return
+    }
+    let position = raw.prove?.position ?? raw.name.position
+    if settings.handover.steering == .off {
+      findings.warn(
+        "with steering off the proof of engine \(engine.name) is weak: the old generation may answer it, "
+          + "and clients meet the new one before it is proven", at: position)
+    } else if let socket = sockets.first(where: { $0.name == prove.socket }), case .unix = socket.address {
+      findings.warn(
+        "the proof of engine \(engine.name) is weak: before the commit \(socket.address) leads to the old generation, "
+          + "so the new one is asked at a path beside it", at: position)
+    }
+    for socket in sockets where socket.name != prove.socket {
+      if case .udp = socket.address {
+        findings.warn(
+          "socket \(socket.name) of engine \(engine.name) takes datagrams and is not proved: "
+            + "its clients meet the new generation at the commit, in the middle of what they do", at: position)
+      }
+    }
+  }
+
+  private func warnOfReadiness(_ engine: Settings.Engine, _ raw: RawSettings.Engine) {
+    let position =
+      switch raw.ready {
+      case .word(let word): word.position
+      case .table(let position, _, _, _, _): position
+      case nil: raw.name.position
+      }
+    // Two workers, or two generations, at the same port: the answer may be the other's.
+    let isShared = engine.workers > 1 || engine.handover == .overlap
+    let fixed = "asks a port without {port}: another worker or the old generation may answer for it"
+    switch engine.ready {
+    case .notify, .exec: break
+    case .after(let time):
+      findings.warn(
+        "readiness of engine \(engine.name) is weak: alive for \(time.text) does not mean that it can work",
+        at: position)
+    case .http(let url):
+      if !url.usesPort, isShared {
+        findings.warn("readiness of engine \(engine.name) is weak: it \(fixed)", at: position)
+      }
+    case .tcp(let address):
+      if !address.contains("{port}"), isShared {
+        findings.warn("readiness of engine \(engine.name) is weak: it \(fixed)", at: position)
+      }
+    }
+    if case .http(let url, _, _, _) = engine.watchdog, !url.usesPort, isShared {
+      var place = raw.name.position
+      if case .table(let position, _, _, _, _) = raw.watchdog { place = position }
+      findings.warn("the watchdog of engine \(engine.name) is weak: it \(fixed)", at: place)
+    }
+  }
+
+  private func warnOfTimes(_ engine: Settings.Engine, _ raw: RawSettings.Engine) {
+    let slice =
+      switch engine.stage {
+      case .engines: settings.shutdown.engines
+      case .database: settings.shutdown.database
+      case .redis: settings.shutdown.redis
+      }
+    // The default is not a wish: what the stage leaves of it is what is meant.
+    guard let stopTimeout = raw.stopTimeout, engine.stopTimeout > slice else { return }
+    findings.warn(
+      "stop-timeout of engine \(engine.name) is \(engine.stopTimeout.text), and stage \(engine.stage.rawValue) of the "
+        + "shutdown has \(slice.text): a shutdown kills it earlier", at: stopTimeout.position)
+  }
+}
