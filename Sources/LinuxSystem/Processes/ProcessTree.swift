@@ -1,0 +1,53 @@
+import CLinux
+import Glibc
+package import Vocabulary
+
+/// What /proc tells of processes. Each answer may be out of date when it comes. Source: proc(5).
+package enum ProcessTree {
+  private static let maxDepth = 64
+
+  /// Children of all threads of `pid`, zombies left out.
+  package static func children(of pid: Int32) -> [Int32] {
+    let threads = (try? directoryEntries("/proc/\(pid)/task")) ?? []
+    return threads.flatMap { thread -> [Int32] in
+      guard let text = try? readFile("/proc/\(pid)/task/\(thread)/children") else { return [] }
+      return String(decoding: text, as: UTF8.self).split(separator: " ").compactMap { Int32($0) }
+    }.filter { !isZombie($0) }
+  }
+
+  package static func descendants(of pid: Int32, depth: Int = maxDepth) -> [Int32] {
+    guard depth > 0 else { return [] }
+    return children(of: pid).flatMap { [$0] + descendants(of: $0, depth: depth - 1) }
+  }
+
+  package static func command(of pid: Int32) -> String {
+    guard let text = try? readFile("/proc/\(pid)/comm") else { return "?" }
+    return String(decoding: text.prefix { $0 != 0x0a }, as: UTF8.self)
+  }
+
+  private static func isZombie(_ pid: Int32) -> Bool {
+    guard let text = try? readFile("/proc/\(pid)/stat"), let end = text.lastIndex(of: UInt8(ascii: ")")) else {
+      return true
+    }
+    return text.dropFirst(end + 2).first == UInt8(ascii: "Z")
+  }
+
+  /// Resident memory of a process.
+  package static func residentMemory(of pid: Int32) -> ByteCount? {
+    guard let text = try? readFile("/proc/\(pid)/statm") else { return nil }
+    let fields = String(decoding: text, as: UTF8.self).split(separator: " ")
+    guard fields.count > 1, let pages = UInt64(fields[1]) else { return nil }
+    return ByteCount(pages * UInt64(sysconf(Int32(_SC_PAGESIZE))))
+  }
+
+  /// From now on orphans of our children become our children, so that we can find and reap them.
+  package static func becomeSubreaper() throws(SystemError) {
+    try retrying("become a subreaper") { cl_become_subreaper() }
+  }
+}
+
+extension Descriptor {
+  /// Signals the process of this pidfd, never another that got its number. False when it has ended.
+  @discardableResult
+  package func signal(_ signal: Signal) -> Bool { cl_signal_process(raw, signal.number) == 0 }
+}

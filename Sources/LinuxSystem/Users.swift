@@ -1,0 +1,71 @@
+import Glibc
+
+/// Users and groups of the host. A look-up may wait for a directory service: not for the loop's thread.
+/// Source: getpwnam_r(3), getgrnam_r(3), getgrouplist(3).
+package enum Users {
+  package struct User: Hashable, Sendable {
+    package let name: String
+    package let id: UInt32
+    package let group: UInt32
+    package let home: String
+    package let shell: String
+  }
+
+  package static func user(named name: String) -> User? {
+    withBuffer { buffer, size in
+      var entry = passwd()
+      var result: UnsafeMutablePointer<passwd>?
+      let code = getpwnam_r(name, &entry, buffer, size, &result)
+      guard code == 0, result != nil else { return (code, nil) }
+      let text = { (pointer: UnsafeMutablePointer<CChar>?) in pointer.map { String(cString: $0) } ?? "" }
+      return (
+        0,
+        User(name: name, id: entry.pw_uid, group: entry.pw_gid, home: text(entry.pw_dir), shell: text(entry.pw_shell))
+      )
+    }
+  }
+
+  package static func group(named name: String) -> UInt32? {
+    withBuffer { buffer, size in
+      var entry = Glibc.group()
+      var result: UnsafeMutablePointer<Glibc.group>?
+      let code = getgrnam_r(name, &entry, buffer, size, &result)
+      return (code, code == 0 && result != nil ? entry.gr_gid : nil)
+    }
+  }
+
+  /// What a process of this user runs with, all groups included. `group` replaces the user's own first group.
+  package static func identity(user name: String, group: String?) -> Identity? {
+    guard let user = user(named: name) else { return nil }
+    var main = user.group
+    if let group {
+      guard let id = self.group(named: group) else { return nil }
+      main = id
+    }
+    var count: Int32 = 64
+    while count <= 65_536 {
+      var groups = [gid_t](repeating: 0, count: Int(count))
+      let capacity = count
+      if getgrouplist(name, main, &groups, &count) >= 0 {
+        return Identity(user: user.id, group: main, groups: Array(groups.prefix(Int(count))))
+      }
+      count = max(count, capacity * 4)
+    }
+    return nil
+  }
+
+  private static func withBuffer<Answer>(
+    _ look: (UnsafeMutablePointer<CChar>, Int) -> (code: Int32, answer: Answer?)
+  ) -> Answer? {
+    var size = 1 << 12
+    while size <= 1 << 20 {
+      let buffer = UnsafeMutablePointer<CChar>.allocate(capacity: size)
+      defer { buffer.deallocate() }
+      let found = look(buffer, size)
+      // A group with many members needs a larger buffer.
+      if found.code != ERANGE { return found.answer }
+      size *= 4
+    }
+    return nil
+  }
+}
