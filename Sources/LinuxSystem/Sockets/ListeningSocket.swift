@@ -70,8 +70,8 @@ package struct ListeningSocket {
 
   /// A further listener on the exact address (with its real port) of one that is there.
   ///
-  /// - Parameter behindDoor: the group has no program yet, so the kernel would spread clients at once: everything that
-  ///   comes to the new listener is dropped (and sent again by the client's kernel) until ``openDoor(_:)``.
+  /// `behindDoor`: the group has no program yet, so the kernel would spread clients at once. Everything that comes to the
+  /// new listener is dropped (and sent again by the client's kernel) until ``openDoor(_:)``.
   package static func joining(
     _ address: SocketAddress.InternetAddress, datagram: Bool, _ options: Options, behindDoor: Bool = false
   ) throws(ListenError) -> Descriptor {
