@@ -1,3 +1,3 @@
 import Glibc
 
-puts("batond")
+exit(Daemon.main(Array(CommandLine.arguments.dropFirst())))

@@ -1,0 +1,37 @@
+import Vocabulary
+
+/// Everything that happened, in one order, to everyone who keeps it: the journal, the ledger, and whoever follows.
+package final class History {
+  package struct Entry: Hashable, Sendable {
+    package let number: UInt64
+    /// Microseconds of the wall clock, for people.
+    package let wallMicroseconds: Int64
+    package let happening: Happening
+  }
+
+  /// The newest, oldest first.
+  package private(set) var recent: [Entry] = []
+  /// Called for each, in order.
+  package var sinks: [(Entry) -> Void] = []
+  /// Writes the last record and closes; then calls back. nil where there is no ledger.
+  package var ledgerCloser: ((@escaping () -> Void) -> Void)?
+  private var nextNumber: UInt64 = 1
+  private let wallClock: () -> Int64
+
+  private static let kept = 1_000
+
+  package init(wallClock: @escaping () -> Int64) { self.wallClock = wallClock }
+
+  package func add(_ happening: Happening) {
+    let entry = Entry(number: nextNumber, wallMicroseconds: wallClock(), happening: happening)
+    nextNumber += 1
+    recent.append(entry)
+    if recent.count > Self.kept + 100 { recent.removeFirst(recent.count - Self.kept) }
+    for sink in sinks { sink(entry) }
+  }
+
+  func closeLedger(_ done: @escaping () -> Void) {
+    guard let ledgerCloser else { return done() }
+    ledgerCloser(done)
+  }
+}

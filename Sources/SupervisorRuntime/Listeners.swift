@@ -1,0 +1,347 @@
+import Glibc
+package import LinuxSystem
+import Settings
+package import Supervision
+package import Vocabulary
+
+/// The listening sockets, and the kernel's rules between them: made, joined, steered and closed as the core says.
+package final class Listeners {
+  var send: (Event) -> Void = { _ in }
+  var report: (Happening) -> Void = { _ in }
+
+  private let loop: EventLoop
+  private let manager: ManagerLink
+  private var entries: [ListenerID: Entry] = [:]
+  /// Passed by systemd, from a socket unit or from its store, until a socket of the settings takes them.
+  private var inherited: [(name: String, descriptor: Descriptor)]
+  private var signs: [SocketKey: ProbeSign] = [:]
+  /// Addresses whose group has no program yet: an inherited socket that nobody has joined.
+  private var unsteered: Set<SocketKey> = []
+  private var quietWatches: [ListenerID: QuietWatch] = [:]
+  private let canMark: Bool
+
+  private struct Entry {
+    let descriptor: Descriptor
+    let socket: Settings.Socket
+    /// With the port the kernel chose, where the settings leave it to it.
+    let address: SocketAddress
+    let storeName: String
+    /// A Unix listener that is not yet at its public path.
+    var privatePath: String?
+    var hangup: EventLoop.Registration?
+  }
+
+  package init(loop: EventLoop, manager: ManagerLink, inherited: [(name: String, descriptor: Descriptor)]) {
+    self.loop = loop
+    self.manager = manager
+    self.inherited = inherited
+    canMark = ProbeMark.isPermitted
+  }
+
+  // MARK: Making
+
+  func open(_ id: ListenerID, _ socket: Settings.Socket, group: SteeringGroup?) {
+    let others = (group?.members ?? []).filter { $0 != id && entries[$0] != nil }
+    do throws(ListenError) {
+      let made: Entry
+      if let member = others.first.flatMap({ entries[$0] }) {
+        made = try join(id, socket, member, group)
+      } else {
+        made = try first(id, socket)
+      }
+      admit(id, made)
+      send(.listenerOpened(id))
+    } catch {
+      if case .cannotJoin(let why) = error {
+        report(Happening(.listenerShared, "generations share one listener on \(socket.address.text): \(why)"))
+        send(.listenerMustBeShared(id))
+      } else {
+        send(.listenerRefused(id, error.description))
+      }
+    }
+  }
+
+  /// A spare: like a member that is there.
+  func join(_ id: ListenerID) {
+    guard let member = entries.first(where: { $0.key.key == id.key })?.value else { return }
+    do throws(ListenError) {
+      admit(id, try join(id, member.socket, member, nil))
+    } catch {
+      report(Happening(.listenerRefused, "no spare listener for \(id.key): \(error)"))
+    }
+  }
+
+  private func admit(_ id: ListenerID, _ entry: Entry) {
+    entries[id] = entry
+    watchHangup(id)
+    if let failure = manager.store(entry.descriptor, name: entry.storeName) {
+      report(Happening(.listenerRefused, "\(id.key) is not kept by systemd over a crash: \(failure)"))
+    }
+  }
+
+  private func first(_ id: ListenerID, _ socket: Settings.Socket) throws(ListenError) -> Entry {
+    let options = ListeningSocket.Options(backlog: socket.backlog, nonblocking: socket.nonblocking)
+    let name = "\(socket.name).\(id.number)"
+    if let given = takeInherited(for: socket) {
+      try ListeningSocket.adopt(given.descriptor, for: socket.address)
+      if given.name != name { manager.removeFromStore(name: given.name) }
+      if case .tcp = socket.address, given.descriptor.makeSteerable() == false { unsteered.insert(id.key) }
+      return Entry(
+        descriptor: given.descriptor, socket: socket, address: given.descriptor.address(like: socket.address),
+        storeName: name)
+    }
+    switch socket.address {
+    case .tcp(let address), .udp(let address):
+      let isDatagram = if case .udp = socket.address { true } else { false }
+      let descriptor = try ListeningSocket.first(address, datagram: isDatagram, options)
+      return Entry(
+        descriptor: descriptor, socket: socket, address: descriptor.address(like: socket.address), storeName: name)
+    case .unix(let path):
+      if ListeningSocket.isAnswering(path) { throw .taken(path, holders: []) }
+      let beside = "\(path).\(id.number)"
+      let descriptor = try unix(beside, socket, options)
+      guard rename(beside, path) == 0 else { throw .system(SystemError("rename to", path, errno: errno)) }
+      return Entry(descriptor: descriptor, socket: socket, address: socket.address, storeName: name)
+    }
+  }
+
+  private func join(_ id: ListenerID, _ socket: Settings.Socket, _ member: Entry, _ group: SteeringGroup?)
+    throws(ListenError) -> Entry
+  {
+    let options = ListeningSocket.Options(backlog: socket.backlog, nonblocking: socket.nonblocking)
+    let name = "\(socket.name).\(id.number)"
+    switch member.address {
+    case .tcp(let address), .udp(let address):
+      let isDatagram = if case .udp = member.address { true } else { false }
+      if let stranger = stranger(at: address, datagram: isDatagram) { throw .unfit(stranger) }
+      let behindDoor = !isDatagram && unsteered.contains(id.key)
+      let descriptor = try ListeningSocket.joining(address, datagram: isDatagram, options, behindDoor: behindDoor)
+      if behindDoor {
+        do throws(SystemError) {
+          try SteeringInstructions.constant(group?.program.places.last ?? 0).attach(to: descriptor)
+          try ListeningSocket.openDoor(descriptor)
+          unsteered.remove(id.key)
+        } catch { throw .cannotJoin("\(error)") }
+      }
+      return Entry(descriptor: descriptor, socket: socket, address: member.address, storeName: name)
+    case .unix(let path):
+      let beside = "\(path).\(id.number)"
+      let descriptor = try unix(beside, socket, options)
+      return Entry(
+        descriptor: descriptor, socket: socket, address: member.address, storeName: name, privatePath: beside)
+    }
+  }
+
+  private func unix(_ path: String, _ socket: Settings.Socket, _ options: ListeningSocket.Options)
+    throws(ListenError) -> Descriptor
+  {
+    unlink(path)
+    return try ListeningSocket.unix(
+      path, options, mode: socket.mode, owner: socket.owner.flatMap { Users.user(named: $0)?.id },
+      group: socket.group.flatMap { Users.group(named: $0) })
+  }
+
+  /// By the socket's own name (a socket unit) or `NAME.NUMBER` (our store). Of several stored ones the one with most
+  /// waiting is taken; the others are closed.
+  private func takeInherited(for socket: Settings.Socket) -> (name: String, descriptor: Descriptor)? {
+    let fits = inherited.filter { $0.name == socket.name.rawValue || $0.name.hasPrefix("\(socket.name).") }
+    let chosen = fits.max { left, right in
+      (left.descriptor.isReadable ? 1 : 0, left.name.utf8.count, left.name)
+        < (right.descriptor.isReadable ? 1 : 0, right.name.utf8.count, right.name)
+    }
+    inherited.removeAll { one in fits.contains { $0.name == one.name && $0.descriptor === one.descriptor } }
+    for one in fits where one.descriptor !== chosen?.descriptor { manager.removeFromStore(name: one.name) }
+    return chosen
+  }
+
+  /// What systemd passed and no socket of the settings wants is closed and forgotten by systemd too.
+  package func closeUnclaimed() {
+    for one in inherited {
+      report(Happening(.listenerRetired, "systemd passed \(one.name), which no socket of the settings names: closed"))
+      manager.removeFromStore(name: one.name)
+    }
+    inherited = []
+  }
+
+  /// Somebody else of our user on the same port would take connections out of the group.
+  private func stranger(at address: SocketAddress.InternetAddress, datagram: Bool) -> String? {
+    let ours = Set(entries.values.compactMap(\.descriptor.inode))
+    guard
+      let all = try? datagram
+        ? SocketDiagnosis.datagramSockets(onPort: address.port) : SocketDiagnosis.listeners(onPort: address.port)
+    else { return nil }
+    let own = KernelAddress(address)
+    let strangers = all.filter { entry in
+      !ours.contains(entry.inode) && entry.inode != 0
+        && (entry.address == own.bytes || entry.address.allSatisfy { $0 == 0 } || own.bytes.allSatisfy { $0 == 0 })
+    }
+    guard !strangers.isEmpty else { return nil }
+    let holders = SocketHolders.describe(port: address.port).joined(separator: ", ")
+    return "another process listens on \(address.text) too and would take clients: \(holders)"
+  }
+
+  // MARK: Steering
+
+  func attach(_ key: SocketKey, _ program: SteeringProgram, _ rule: SteeringRule) {
+    guard let serving = entries[rule.serving] else { return }
+    switch serving.address {
+    case .unix(let path): publish(rule.serving, at: path)
+    case .tcp, .udp:
+      guard !unsteered.contains(key) else { return }
+      do throws(SystemError) {
+        try instructions(key, program).attach(to: serving.descriptor)
+      } catch {
+        report(Happening(.listenerRefused, "\(key) cannot be steered: \(error)"))
+      }
+    }
+  }
+
+  private func instructions(_ key: SocketKey, _ program: SteeringProgram) -> SteeringInstructions {
+    switch program {
+    case .constant(let place):
+      signs[key] = nil
+      return .constant(place)
+    case .probes(let candidate, let serving):
+      let sign = newSign()
+      signs[key] = sign
+      return .probes(sign, candidate: candidate, serving: serving)
+    case .share(let share, let candidate, let serving):
+      let sign = signs[key] ?? newSign()
+      signs[key] = sign
+      return .share(share, sign, candidate: candidate, serving: serving)
+    }
+  }
+
+  private func newSign() -> ProbeSign {
+    var random = SystemRandomNumberGenerator()
+    if canMark { return .mark(UInt32.random(in: 1...UInt32.max, using: &random)) }
+    return .source([127] + (0..<3).map { _ in UInt8.random(in: 2...250, using: &random) })
+  }
+
+  private func publish(_ id: ListenerID, at path: String) {
+    guard let beside = entries[id]?.privatePath else { return }
+    if rename(beside, path) == 0 {
+      entries[id]?.privatePath = nil
+    } else {
+      report(Happening(.listenerRefused, "\(SystemError("rename to", path, errno: errno))"))
+    }
+  }
+
+  // MARK: Leaving
+
+  private func watchHangup(_ id: ListenerID) {
+    guard let entry = entries[id] else { return }
+    switch entry.address {
+    case .udp: return
+    case .tcp, .unix: break
+    }
+    let registration = try? loop.register(entry.descriptor, events: []) { [unowned self] _ in
+      guard let entry = entries[id], !entry.descriptor.isListening else { return }
+      entry.hangup?.cancel()
+      entries[id]?.hangup = nil
+      send(.listenerLeft(id))
+    }
+    entries[id]?.hangup = registration
+  }
+
+  func relisten(_ id: ListenerID) {
+    guard let entry = entries[id] else { return }
+    do throws(SystemError) {
+      try ListeningSocket.listen(
+        entry.descriptor, ListeningSocket.Options(backlog: entry.socket.backlog, nonblocking: false))
+      watchHangup(id)
+    } catch {
+      report(Happening(.listenerRefused, "\(id.key) cannot listen again: \(error)"))
+    }
+  }
+
+  /// Its workers are gone and it is quiet. shutdown(2) first: it leaves the group now, whoever else still has a copy.
+  func close(_ id: ListenerID) {
+    quietWatches.removeValue(forKey: id)?.cancel()
+    guard let entry = entries.removeValue(forKey: id) else { return }
+    entry.hangup?.cancel()
+    manager.removeFromStore(name: entry.storeName)
+    switch entry.address {
+    case .tcp: _ = shutdown(entry.descriptor.raw, Int32(SHUT_RDWR))
+    case .udp: break
+    case .unix(let path):
+      if let beside = entry.privatePath { unlink(beside) }
+      if !entries.keys.contains(where: { $0.key == id.key }) { unlink(path) }
+    }
+    entry.descriptor.close()
+    if !entries.keys.contains(where: { $0.key == id.key }) { unsteered.remove(id.key) }
+  }
+
+  /// Before a stop for good: systemd forgets them. Their sockets live until we end.
+  func removeFromStore() {
+    for entry in entries.values { manager.removeFromStore(name: entry.storeName) }
+  }
+
+  /// When the process ends for good: paths that nobody will answer at any more.
+  package func unlinkPaths() {
+    for entry in entries.values {
+      if case .unix(let path) = entry.address { unlink(entry.privatePath ?? path) }
+    }
+  }
+
+  func watchQuiet(_ id: ListenerID) {
+    guard let entry = entries[id] else { return send(.quiet(id, unfinished: 0)) }
+    let watch = QuietWatch(loop: loop, descriptor: entry.descriptor, address: entry.address) { [unowned self] in
+      quietWatches[id] = nil
+      send(.quiet(id, unfinished: $0))
+    }
+    quietWatches[id] = watch
+    watch.start()
+  }
+
+  // MARK: Known of them
+
+  package func descriptor(of id: ListenerID) -> Descriptor? { entries[id]?.descriptor }
+  package func address(of id: ListenerID) -> SocketAddress? { entries[id]?.address }
+
+  /// Connections waiting to be accepted.
+  package func queued(_ id: ListenerID) -> Int {
+    guard let entry = entries[id] else { return 0 }
+    switch entry.address {
+    case .tcp(let address):
+      let inode = entry.descriptor.inode
+      return (try? SocketDiagnosis.listeners(onPort: address.port))?.first { $0.inode == inode }?.queued ?? 0
+    case .udp, .unix: return entry.descriptor.isReadable ? 1 : 0
+    }
+  }
+
+  /// How a probe reaches exactly this listener through its public address.
+  func probeRoute(to id: ListenerID) -> ProbeRoute? {
+    guard let entry = entries[id] else { return nil }
+    switch entry.address {
+    case .tcp(let address): return ProbeRoute(target: .tcp(address.probed), sign: signs[id.key])
+    case .unix(let path): return ProbeRoute(target: .unix(path: entry.privatePath ?? path), sign: nil)
+    case .udp: return nil
+    }
+  }
+
+  /// Why an answer that came just now may be another generation's; nil when each listener is in its place.
+  func misplaced(_ id: ListenerID) -> String? {
+    guard case .tcp(let address)? = entries[id]?.address else { return nil }
+    for (other, entry) in entries where other.key == id.key && !entry.descriptor.isListening {
+      return "a listener of \(id.key) left its group while it was asked"
+    }
+    return stranger(at: address, datagram: false)
+  }
+}
+
+/// Where a probe connects, and what makes it a probe.
+struct ProbeRoute {
+  let target: ProbeTarget
+  let sign: ProbeSign?
+
+  var mark: UInt32? {
+    if case .mark(let mark) = sign { return mark }
+    return nil
+  }
+
+  var source: [UInt8]? {
+    if case .source(let address) = sign { return address }
+    return nil
+  }
+}

@@ -1,0 +1,112 @@
+package import LinuxSystem
+import Supervision
+package import Systemd
+import Vocabulary
+
+/// What systemd is told, and keeps for us. Without a manager nothing is sent and nothing is lost.
+///
+/// READY, RELOADING and STOPPING are sent until they get through; STATUS is sent when it changes, at most ten times a
+/// second; WATCHDOG=1 comes from this loop's own timer, so that a loop that hangs stays silent.
+package final class ManagerLink {
+  private let loop: EventLoop
+  private let client: NotifyClient?
+  private let watchdog: Watchdog?
+  private var unsent: [[Notification]] = []
+  private var retry: TimerToken?
+  private var status = ""
+  private var sentStatus = ""
+  private var statusTimer: TimerToken?
+  private var extension_: TimerToken?
+  private var watchdogTimer: TimerToken?
+
+  /// While something long is under way the manager is asked for this much more time, this often.
+  private static let extensionTime = Duration.seconds(20)
+  private static let extensionInterval = Duration.seconds(5)
+  private static let statusInterval = Duration.milliseconds(100)
+  private static let maxUnsent = 64
+
+  package init(loop: EventLoop, client: NotifyClient?, watchdog: Watchdog?) {
+    self.loop = loop
+    self.client = client
+    self.watchdog = watchdog
+  }
+
+  package var isPresent: Bool { client != nil }
+
+  func tell(_ message: ManagerMessage) {
+    switch message {
+    case .ready:
+      deliver([.ready, .status(status)])
+      ping()
+    case .reloading: deliver([.reloading(monotonicMicroseconds: nil)])
+    case .stopping: deliver([.stopping])
+    }
+  }
+
+  func tell(status text: String, isBusy: Bool) {
+    status = text
+    if text != sentStatus, statusTimer == nil { sendStatus() }
+    if isBusy, extension_ == nil { extend() }
+    if !isBusy {
+      loop.cancel(extension_)
+      extension_ = nil
+    }
+  }
+
+  // MARK: File descriptor store
+
+  /// Keeps a copy of `descriptor` over our own death, under `name`. Returns why it could not be sent.
+  func store(_ descriptor: Descriptor, name: String) -> SystemdError? {
+    client?.storeDescriptors([descriptor.raw], name: name, poll: false)
+  }
+
+  func removeFromStore(name: String) { deliver([.fileDescriptorRemove(name: name)]) }
+
+  // MARK: Sending
+
+  private func deliver(_ notifications: [Notification]) {
+    guard client != nil else { return }
+    if unsent.count < Self.maxUnsent { unsent.append(notifications) }
+    flush()
+  }
+
+  /// In order: what cannot be sent now is tried again shortly.
+  private func flush() {
+    guard let client, retry == nil else { return }
+    while let next = unsent.first {
+      if client.send(next) != nil {
+        retry = loop.schedule(after: .milliseconds(50)) { [weak self] in
+          self?.retry = nil
+          self?.flush()
+        }
+        return
+      }
+      unsent.removeFirst()
+    }
+  }
+
+  private func sendStatus() {
+    guard let client, status != sentStatus else { return }
+    if client.send(.status(status)) == nil { sentStatus = status }
+    statusTimer = loop.schedule(after: Self.statusInterval) { [weak self] in
+      self?.statusTimer = nil
+      self?.sendStatus()
+    }
+  }
+
+  private func extend() {
+    guard let client else { return }
+    // Lost ones are made good by the next.
+    _ = client.send(.extendTimeout(Self.extensionTime))
+    extension_ = loop.schedule(after: Self.extensionInterval) { [weak self] in self?.extend() }
+  }
+
+  private func ping() {
+    guard let client, let watchdog, watchdogTimer == nil else { return }
+    _ = client.send(.watchdog)
+    watchdogTimer = loop.schedule(after: watchdog.interval) { [weak self] in
+      self?.watchdogTimer = nil
+      self?.ping()
+    }
+  }
+}

@@ -1,0 +1,37 @@
+/// The kinds of messages, each with a fixed id in the journal and a text in its catalog.
+package enum MessageKind: String, Hashable, Sendable, CaseIterable {
+  case serviceStarted = "service-started"
+  case generationStarting = "generation-starting"
+  case generationProving = "generation-proving"
+  case generationOnTrial = "generation-on-trial"
+  case generationServing = "generation-serving"
+  case generationDraining = "generation-draining"
+  case generationEnded = "generation-ended"
+  case drainCut = "drain-cut"
+  case handoverAborted = "handover-aborted"
+  /// An operation did not do what was asked; the old state holds, or nothing does.
+  case operationRefused = "operation-refused"
+  case settingsRefused = "settings-refused"
+  case workerStarted = "worker-started"
+  case workerReady = "worker-ready"
+  /// Ended without being asked to.
+  case workerExited = "worker-exited"
+  /// Ended as asked.
+  case workerStopped = "worker-stopped"
+  case workerFault = "worker-fault"
+  case workerWaits = "worker-waits"
+  case workerKilled = "worker-killed"
+  case engineFailed = "engine-failed"
+  case engineScaled = "engine-scaled"
+  case listenerRefused = "listener-refused"
+  case listenerShared = "listener-shared"
+  case listenerLeft = "listener-left"
+  case listenerRetired = "listener-retired"
+  case shutdownStarted = "shutdown-started"
+  case shutdownStage = "shutdown-stage"
+  case shutdownCut = "shutdown-cut"
+  case stageCommandFailed = "stage-command-failed"
+  case stopped = "stopped"
+  case ledgerUnavailable = "ledger-unavailable"
+  case outputDropped = "output-dropped"
+}

@@ -1,0 +1,168 @@
+import LinuxSystem
+import Settings
+import Supervision
+import Vocabulary
+
+/// What the supervisor asks: is a worker ready, does it live, has it anything pending, and does a generation answer
+/// right through the public address.
+final class Questions {
+  var send: (Event) -> Void = { _ in }
+  private let loop: EventLoop
+  private let listeners: Listeners
+  private let workers: Workers
+  private var repeated: [WorkerID: Repeated] = [:]
+  private var probes: [UInt64: any Cancellable] = [:]
+  private var nextKey: UInt64 = 0
+
+  private static let readinessInterval = Duration.milliseconds(25)
+  private static let pendingInterval = Duration.milliseconds(500)
+  private static let commandLimit = Duration.seconds(10)
+
+  init(loop: EventLoop, listeners: Listeners, workers: Workers) {
+    self.loop = loop
+    self.listeners = listeners
+    self.workers = workers
+  }
+
+  /// Asked again until yes, or until the worker is gone.
+  private final class Repeated {
+    var probe: (any Cancellable)?
+    var timer: TimerToken?
+  }
+
+  // MARK: One worker
+
+  func askReadiness(_ id: WorkerID, _ engine: Settings.Engine?, _ generation: ResolvedGeneration?) {
+    guard let engine, let generation else { return }
+    ask(id, every: Self.readinessInterval, yes: { .ready($0) }) { [weak self] answer in
+      self?.readinessProbe(id, engine, generation, answer)
+    }
+  }
+
+  func askPending(_ id: WorkerID, _ engine: Settings.Engine?, _ generation: ResolvedGeneration?) {
+    guard let engine, let generation, let command = engine.drain.pending else { return }
+    ask(id, every: Self.pendingInterval, yes: { .nothingPending($0) }) { [weak self] answer in
+      self?.commandProbe(id, command, engine, generation, limit: Self.commandLimit, answer)
+    }
+  }
+
+  func save(_ id: WorkerID, _ engine: Settings.Engine?, _ generation: ResolvedGeneration?) {
+    guard let engine, let generation, let command = engine.drain.save else { return }
+    let key = takeKey()
+    probes[key] = commandProbe(id, command, engine, generation, limit: Self.commandLimit) { [weak self] result in
+      self?.probes[key] = nil
+      if case .failed(let why) = result { self?.workers.note(id, "its state could not be saved: \(why)") }
+      self?.send(.saved(id))
+    }
+  }
+
+  func askLiveness(_ id: WorkerID, _ engine: Settings.Engine?, _ generation: ResolvedGeneration?) {
+    guard case .http(let template, _, let timeout, _) = engine?.watchdog else { return }
+    let key = takeKey()
+    probes[key] = httpProbe(id, template, timeout: timeout) { [weak self] result in
+      self?.probes[key] = nil
+      self?.send(.livenessAnswered(id, isAlive: result.isPassed))
+    }
+  }
+
+  private func readinessProbe(
+    _ id: WorkerID, _ engine: Settings.Engine, _ generation: ResolvedGeneration,
+    _ answer: @escaping (ProbeResult) -> Void
+  ) -> (any Cancellable)? {
+    switch engine.ready {
+    case .notify, .after: return nil
+    case .http(let template): return httpProbe(id, template, timeout: .seconds(2), answer)
+    case .tcp(let text):
+      guard case .tcp(let address)? = try? SocketAddress(text: workers.fill(text, for: id)) else { return nil }
+      let probe = TCPProbe(loop: loop, target: .tcp(address.probed), timeout: .seconds(2), completion: answer)
+      probe.start()
+      return probe
+    case .exec(let command):
+      return commandProbe(id, command, engine, generation, limit: Self.commandLimit, answer)
+    }
+  }
+
+  private func httpProbe(
+    _ id: WorkerID, _ template: Settings.URLTemplate, timeout: Duration, _ answer: @escaping (ProbeResult) -> Void
+  ) -> (any Cancellable)? {
+    guard let url = try? ProbeURL(text: workers.fill(template.text, for: id)) else { return nil }
+    let probe = HTTPProbe(loop: loop, request: HTTPProbe.Request(url: url, timeout: timeout), completion: answer)
+    probe.start()
+    return probe
+  }
+
+  private func commandProbe(
+    _ id: WorkerID, _ command: [String], _ engine: Settings.Engine, _ generation: ResolvedGeneration, limit: Duration,
+    _ answer: @escaping (ProbeResult) -> Void
+  ) -> (any Cancellable)? {
+    let request = workers.command(command.map { workers.fill($0, for: id) }, for: id, engine, generation)
+    let probe = CommandProbe(
+      loop: loop, children: workers.children, request, timeout: limit, completion: answer)
+    probe.start()
+    return probe
+  }
+
+  private func ask(
+    _ id: WorkerID, every interval: Duration, yes: @escaping (WorkerID) -> Event,
+    _ start: @escaping (@escaping (ProbeResult) -> Void) -> (any Cancellable)?
+  ) {
+    guard workers.isRunning(id) else {
+      repeated[id] = nil
+      return
+    }
+    let entry = repeated[id] ?? Repeated()
+    repeated[id] = entry
+    entry.probe = start { [weak self] result in
+      guard let self else { return }
+      entry.probe = nil
+      guard !result.isPassed else {
+        repeated[id] = nil
+        send(yes(id))
+        return
+      }
+      entry.timer = loop.schedule(after: interval) { [weak self] in self?.ask(id, every: interval, yes: yes, start) }
+    }
+  }
+
+  /// Nobody waits for answers about a worker that is gone.
+  func forget(_ id: WorkerID) {
+    guard let entry = repeated.removeValue(forKey: id) else { return }
+    entry.probe?.cancel()
+    loop.cancel(entry.timer)
+  }
+
+  // MARK: A generation
+
+  /// One question through the public address. It counts only if no listener of the address left its place meanwhile.
+  func prove(
+    _ id: GenerationID, _ engine: EngineName, number: Int, _ prove: Settings.Prove, through listener: ListenerID
+  ) {
+    let key = takeKey()
+    let finish = { [weak self] (failure: String?) in
+      self?.probes[key] = nil
+      self?.send(.proofAnswered(id, engine, number: number, failure: failure))
+    }
+    guard let route = listeners.probeRoute(to: listener) else {
+      return finish("there is no way to ask it through \(listener.key)")
+    }
+    var request = HTTPProbe.Request(target: route.target, path: prove.path, timeout: prove.timeout)
+    request.host = prove.host
+    request.status = prove.status
+    request.bodyContains = prove.body
+    request.mark = route.mark
+    request.source = route.source
+    let probe = HTTPProbe(loop: loop, request: request) { [weak self] result in
+      switch result {
+      case .passed: finish(self?.listeners.misplaced(listener))
+      case .failed(let why): finish("\(prove.path) on \(listener.key): \(why)")
+      }
+    }
+    probes[key] = probe
+    probe.start()
+  }
+
+  private func takeKey() -> UInt64 {
+    nextKey += 1
+    return nextKey
+  }
+}

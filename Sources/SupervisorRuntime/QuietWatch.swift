@@ -1,0 +1,46 @@
+import LinuxSystem
+import Vocabulary
+
+/// Waits until a listener that clients are steered away from holds nothing any more: its queue is empty, and the
+/// handshakes that were half open at the switch are gone. Bounded: what is left after three seconds is only counted.
+final class QuietWatch {
+  private let loop: EventLoop
+  private let descriptor: Descriptor
+  private let port: UInt16?
+  private let done: (Int) -> Void
+  private var halfOpen: Set<SocketDiagnosis.Peer> = []
+  private var timer: TimerToken?
+  private let deadline: Instant
+  /// Seen quiet in a row: a connection may be between handshake and queue when looked at once.
+  private var quietLooks = 0
+
+  private static let limit = Duration.seconds(3)
+  private static let interval = Duration.milliseconds(2)
+
+  init(loop: EventLoop, descriptor: Descriptor, address: SocketAddress, done: @escaping (Int) -> Void) {
+    self.loop = loop
+    self.descriptor = descriptor
+    self.done = done
+    deadline = .monotonicNow() + Self.limit
+    port = if case .tcp(let internet) = address { internet.port } else { nil }
+  }
+
+  func start() {
+    halfOpen = openHandshakes()
+    look()
+  }
+
+  func cancel() { loop.cancel(timer) }
+
+  private func openHandshakes() -> Set<SocketDiagnosis.Peer> {
+    port.flatMap { try? SocketDiagnosis.halfOpen(onPort: $0) } ?? []
+  }
+
+  private func look() {
+    if !halfOpen.isEmpty { halfOpen.formIntersection(openHandshakes()) }
+    quietLooks = descriptor.isReadable || !halfOpen.isEmpty ? 0 : quietLooks + 1
+    if quietLooks >= 2 { return done(0) }
+    if Instant.monotonicNow() >= deadline { return done(halfOpen.count + (descriptor.isReadable ? 1 : 0)) }
+    timer = loop.schedule(after: Self.interval) { [weak self] in self?.look() }
+  }
+}

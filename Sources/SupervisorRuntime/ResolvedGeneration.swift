@@ -1,0 +1,124 @@
+import Glibc
+package import Settings
+package import Supervision
+package import Vocabulary
+
+/// Everything a generation's workers are started from, fixed when it was read: settings, environment, and the release
+/// that `current` named then. A crash restart uses this and looks at nothing on disk but the program itself.
+package struct ResolvedGeneration: Hashable, Sendable {
+  package let id: GenerationID
+  package let settings: Settings
+  package let release: ReleaseID
+  /// Absolute, without symbolic links: workers run here.
+  package let releaseDirectory: String
+  /// Users and groups, looked up once.
+  let accounts: [String: Account]
+
+  /// Resolves `directory/current` once. Reads the disk: not for the loop's thread.
+  package init(id: GenerationID, settings: Settings) {
+    self.id = id
+    self.settings = settings
+    accounts = Self.accounts(of: settings)
+    let directory = settings.service.directory
+    if let target = Self.realPath(directory + "/current") {
+      releaseDirectory = target
+      release = ReleaseID(target.split(separator: "/").last.map(String.init) ?? "-")
+    } else {
+      releaseDirectory = Self.realPath(directory) ?? directory
+      release = ReleaseID("-")
+    }
+  }
+
+  private static func realPath(_ path: String) -> String? {
+    guard let resolved = realpath(path, nil) else { return nil }
+    defer { free(resolved) }
+    return String(cString: resolved)
+  }
+
+  package func engine(_ name: EngineName) -> Settings.Engine? { settings.engines.first { $0.name == name } }
+  package func socket(_ name: SocketName) -> Settings.Socket? { settings.sockets.first { $0.name == name } }
+}
+
+// MARK: What the core must know of it
+
+extension ResolvedGeneration {
+  package var plan: GenerationPlan {
+    let shutdown = settings.shutdown
+    return GenerationPlan(
+      id: id, release: release, engines: settings.engines.map(enginePlan),
+      sockets: settings.sockets.map { SocketPlan(name: $0.name, key: $0.key, steering: steering(of: $0)) },
+      trial: settings.handover.trial.map { TrialPlan(share: $0.share, duration: $0.duration) },
+      maxDraining: settings.handover.maxDraining, maxDrainTime: settings.handover.maxDrainTime,
+      shutdown: ShutdownPlan(
+        timeout: shutdown.timeout,
+        slices: [
+          .intake: shutdown.intake, .engines: shutdown.engines, .database: shutdown.database, .redis: shutdown.redis,
+        ],
+        commands: [.database: shutdown.databaseCommands.count, .redis: shutdown.redisCommands.count]))
+  }
+
+  private func steering(of socket: Settings.Socket) -> SteeringKind {
+    guard settings.handover.steering == .auto else { return .shared }
+    switch socket.address {
+    case .tcp: return .program
+    case .udp: return .constant
+    case .unix: return .rename
+    }
+  }
+
+  private func enginePlan(_ engine: Settings.Engine) -> EnginePlan {
+    EnginePlan(
+      name: engine.name, workers: engine.workers, sockets: engine.sockets, after: engine.after,
+      readiness: engine.ready.plan, startTimeout: engine.startTimeout, stopTimeout: engine.stopTimeout,
+      liveness: engine.watchdog?.plan,
+      restart: RestartPolicy(
+        delay: engine.restart.delay, maxDelay: engine.restart.maxDelay, giveUpAfter: engine.restart.giveUpAfter,
+        healthyAfter: engine.restart.healthyAfter),
+      handover: engine.handover.plan, stage: engine.stage.plan,
+      proof: engine.prove.map { ProofPlan(socket: $0.socket, passes: $0.passes) },
+      asksPending: engine.drain.pending != nil, saves: engine.drain.save != nil)
+  }
+}
+
+extension Settings.Socket {
+  /// The same for two settings files exactly when they mean the same address.
+  package var key: SocketKey { SocketKey(address.text) }
+}
+
+extension Settings.Readiness {
+  fileprivate var plan: ReadinessPlan {
+    switch self {
+    case .notify: .told
+    case .http, .tcp, .exec: .asked
+    case .after(let wait): .after(wait)
+    }
+  }
+}
+
+extension Settings.Watchdog {
+  fileprivate var plan: LivenessPlan {
+    switch self {
+    case .notify(let every): .told(every: every)
+    case .http(_, let interval, _, let failures): .asked(every: interval, failures: failures)
+    }
+  }
+}
+
+extension Settings.HandoverKind {
+  fileprivate var plan: EnginePlan.Handover {
+    switch self {
+    case .overlap: .overlap
+    case .exclusive: .exclusive
+    }
+  }
+}
+
+extension Settings.Stage {
+  fileprivate var plan: Stage {
+    switch self {
+    case .engines: .engines
+    case .database: .database
+    case .redis: .redis
+    }
+  }
+}

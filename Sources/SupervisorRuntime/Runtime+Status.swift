@@ -1,0 +1,53 @@
+import Supervision
+import Vocabulary
+
+extension Runtime {
+  /// Something is under way that the manager's time limits may be too short for.
+  var isBusy: Bool {
+    switch core.phase {
+    case .changing, .stopping: true
+    case .new, .steady, .ended: false
+    }
+  }
+
+  /// The truth in one line, for systemd's STATUS= and `baton status`.
+  package var statusLine: String {
+    switch core.phase {
+    case .new: return "starting"
+    case .changing(let change):
+      let step = change.step.text
+      guard change.kind == .handover, let serving = core.serving else { return "starting: \(step)" }
+      return "generation \(serving) serves; generation \(change.candidate): \(step)"
+    case .steady: return steadyLine
+    case .stopping(let shutdown): return "stopping: \(shutdown.stage.text)"
+    case .ended: return "stopped" + (lastCut.map { "; \($0)" } ?? "")
+    }
+  }
+
+  private var steadyLine: String {
+    guard let serving = core.serving, let generation = core.generations[serving] else { return "nothing serves" }
+    let workers = generation.engines.flatMap(\.workers).filter(\.isWanted)
+    let failed = generation.engines.filter { $0.workers.contains(where: \.hasFailed) }.map(\.plan.name.rawValue)
+    var line = "generation \(serving) serves, \(workers.count { $0.isReady }) of \(workers.count) workers ready"
+    if !failed.isEmpty { line += "; failed: \(failed.joined(separator: ", "))" }
+    let draining = core.generations.values.filter { $0.role != .serving }.map(\.id).sorted()
+    if !draining.isEmpty { line += "; draining: \(draining.map { "\($0)" }.joined(separator: ", "))" }
+    if let outcome = lastOutcome, outcome.result != .done { line += "; last \(outcome.what)" }
+    return line
+  }
+}
+
+extension Change.Step {
+  package var text: String {
+    switch self {
+    case .loading: "reading settings"
+    case .ending: "ending the old workers"
+    case .opening: "opening listeners"
+    case .starting: "starting workers"
+    case .proving: "proving"
+    case .trial: "on trial"
+    case .swapping(let engine, _): "changing over \(engine)"
+    case .restoring: "refused, the old generation holds"
+    }
+  }
+}

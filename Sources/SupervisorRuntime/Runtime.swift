@@ -1,0 +1,276 @@
+package import LinuxSystem
+import Settings
+package import Supervision
+package import Vocabulary
+
+/// The hands of the supervisor: gives the core what happens as events and does what the core answers, in its order.
+/// It decides nothing. Everything runs on the loop's one thread.
+package final class Runtime {
+  /// How the service is wired to the outside, fixed for the life of the process.
+  package struct Wiring {
+    package var service: ServiceName
+    /// Read anew at each reload.
+    package var settingsPath: String
+    package var runtimeDirectory: String
+    package var version: String
+
+    package init(service: ServiceName, settingsPath: String, runtimeDirectory: String, version: String) {
+      self.service = service
+      self.settingsPath = settingsPath
+      self.runtimeDirectory = runtimeDirectory
+      self.version = version
+    }
+  }
+
+  let wiring: Wiring
+  let loop: EventLoop
+  let manager: ManagerLink
+  let history: History
+  let listeners: Listeners
+  let workers: Workers
+  let questions: Questions
+  let stageCommands: StageCommands
+  let operations: Operations
+  package private(set) var core: Supervisor
+  /// Settings, environment and release of each generation that is not forgotten.
+  package private(set) var generations: [GenerationID: ResolvedGeneration] = [:]
+  /// Each engine is asked through the public address with a mark that no client can know.
+  package private(set) var lastOutcome: OperationOutcome?
+  package private(set) var changeStartedAt: Instant?
+  package let startedAt: Instant
+
+  private var inbox: [Event] = []
+  private var isHandling = false
+  private var tick: (token: TimerToken, at: Instant)?
+  private var exitCode: ExitCode?
+  /// What a shutdown had to cut, for the last status.
+  private(set) var lastCut: String?
+  /// Asked before a generation is put in place; the answer is warnings for people.
+  package private(set) var settingsWarnings: [String] = []
+
+  package init(
+    wiring: Wiring, loop: EventLoop, manager: ManagerLink, history: History, listeners: Listeners, workers: Workers,
+    core: Supervisor, operationPrefix: String
+  ) {
+    self.wiring = wiring
+    self.loop = loop
+    self.manager = manager
+    self.history = history
+    self.listeners = listeners
+    self.workers = workers
+    self.core = core
+    questions = Questions(loop: loop, listeners: listeners, workers: workers)
+    stageCommands = StageCommands(loop: loop, children: workers.children)
+    operations = Operations(prefix: operationPrefix)
+    startedAt = .monotonicNow()
+    workers.send = { [unowned self] in send($0) }
+    workers.report = { history.add($0) }
+    listeners.send = { [unowned self] in send($0) }
+    listeners.report = { history.add($0) }
+    questions.send = { [unowned self] in send($0) }
+    stageCommands.done = { [unowned self] in send(.stageWorkDone($0)) }
+    stageCommands.report = { history.add($0) }
+  }
+
+  // MARK: Asked from outside
+
+  package func start(completion: @escaping (OperationOutcome) -> Void) {
+    send(.start(operations.begin(.start, at: .monotonicNow(), completion: completion)))
+  }
+
+  @discardableResult
+  package func reload(completion: @escaping (OperationOutcome) -> Void) -> OperationID {
+    let id = operations.begin(.reload, at: .monotonicNow(), completion: completion)
+    send(.reload(id))
+    return id
+  }
+
+  @discardableResult
+  package func restart(completion: @escaping (OperationOutcome) -> Void) -> OperationID {
+    let id = operations.begin(.restart, at: .monotonicNow(), completion: completion)
+    send(.restart(id))
+    return id
+  }
+
+  @discardableResult
+  package func scale(_ engine: EngineName, to workers: Int, completion: @escaping (OperationOutcome) -> Void)
+    -> OperationID
+  {
+    let id = operations.begin(.scale, at: .monotonicNow(), completion: completion)
+    send(.scale(engine, to: workers, id))
+    return id
+  }
+
+  /// For good, or to be started again: the manager knows which.
+  package func stop(_ cause: ShutdownCause) { send(.stop(cause)) }
+  package func stopNow() { send(.stopNow) }
+
+  /// Runs until the core says that all has ended.
+  package func run() throws(SystemError) -> Int32 {
+    try loop.run()
+    return exitCode?.rawValue ?? 70
+  }
+
+  // MARK: Events in, actions out
+
+  func send(_ event: Event) {
+    inbox.append(event)
+    guard !isHandling else { return }
+    isHandling = true
+    var next = 0
+    while next < inbox.count {
+      let event = inbox[next]
+      next += 1
+      for action in core.handle(event, at: .monotonicNow()) { perform(action) }
+      if next > 256 {
+        inbox.removeFirst(next)
+        next = 0
+      }
+    }
+    inbox = []
+    isHandling = false
+    armTick()
+    manager.tell(status: statusLine, isBusy: isBusy)
+  }
+
+  private func armTick() {
+    let deadline = core.nextDeadline
+    if tick?.at == deadline { return }
+    loop.cancel(tick?.token)
+    tick = deadline.map { at in
+      (
+        loop.schedule(at: at) { [unowned self] in
+          tick = nil
+          send(.tick)
+        }, at
+      )
+    }
+  }
+
+  private func perform(_ action: Action) {
+    switch action {
+    case .loadSettings, .finish, .forget, .note, .tell, .exit: operate(action)
+    case .open, .join, .attach, .close, .relisten, .watchQuiet, .removeStoredListeners: listen(action)
+    case .spawn, .terminate, .abort, .kill: work(action)
+    case .askReadiness, .askLiveness, .askPending, .save, .prove: ask(action)
+    case .runStageCommand(let stage, let index): runStageCommand(stage, index)
+    case .cutStageCommand(let stage): stageCommands.cut(stage)
+    case .closeLedger:
+      history.closeLedger { [unowned self] in send(.stageWorkDone(.database)) }
+    }
+  }
+
+  private func operate(_ action: Action) {
+    switch action {
+    case .loadSettings(let operation, let id): load(operation, as: id)
+    case .finish(let operation, let verdict): finish(operation, verdict)
+    case .forget(let id):
+      generations[id] = nil
+      workers.forget(id)
+    case .note(let note): tell(note)
+    case .tell(let message): manager.tell(message)
+    case .exit(let code):
+      exitCode = code
+      manager.tell(status: statusLine, isBusy: false)
+      loop.stop()
+    default: break
+    }
+  }
+
+  private func finish(_ operation: OperationID, _ verdict: Verdict) {
+    let outcome = operations.finish(
+      operation, verdict, at: .monotonicNow(), release: { [unowned self] in generations[$0]?.release },
+      lastLines: workers.lastLines)
+    guard let outcome else { return }
+    lastOutcome = outcome
+    guard outcome.result != .done else { return }
+    var happening = Happening(.operationRefused, "\(outcome.what); \(outcome.holds)")
+    happening.operation = operation
+    happening.reason = outcome.what
+    history.add(happening)
+  }
+
+  private func tell(_ note: Note) {
+    var happening = Narrator(release: { [unowned self] in generations[$0]?.release }).tell(note)
+    switch note {
+    case .workerKilled(let id, _): happening.text += workers.describeMembers(of: id)
+    case .generationStarting: changeStartedAt = .monotonicNow()
+    case .shutdownEnded(_, let cut): if cut > 0 { lastCut = "\(cut) workers had to be killed" }
+    default: break
+    }
+    if let worker = happening.worker { happening.pid = workers.pid(of: worker) }
+    history.add(happening)
+  }
+
+  /// Reads settings and environment on a thread of its own: the loop waits for no disk and no name service.
+  private func load(_ operation: OperationID, as id: GenerationID) {
+    let path = wiring.settingsPath
+    let reply = loop.reply { [unowned self] (loaded: LoadedSettings) in
+      switch loaded {
+      case .loaded(let generation, let warnings):
+        generations[id] = generation
+        settingsWarnings = warnings
+        send(.settingsLoaded(operation, generation.plan))
+      case .refused(let text): send(.settingsRefused(operation, text))
+      }
+    }
+    LoadedSettings.read(path, as: id, reply: reply)
+  }
+
+  private func listen(_ action: Action) {
+    switch action {
+    case .open(let listener, let socket, let id):
+      guard let settings = generations[id]?.socket(socket) else { return }
+      listeners.open(listener, settings, group: core.groups[listener.key])
+    case .join(let listener): listeners.join(listener)
+    case .attach(let key, let program, let rule): listeners.attach(key, program, rule)
+    case .close(let listener): listeners.close(listener)
+    case .relisten(let listener): listeners.relisten(listener)
+    case .watchQuiet(let listener): listeners.watchQuiet(listener)
+    case .removeStoredListeners: listeners.removeFromStore()
+    default: break
+    }
+  }
+
+  private func work(_ action: Action) {
+    switch action {
+    case .spawn(let id):
+      guard let generation = generations[id.generation], let engine = generation.engine(id.engine) else { return }
+      let bindings = core.generations[id.generation]?.bindings ?? [:]
+      let sockets = engine.sockets.compactMap { name in
+        bindings[name].flatMap { listeners.descriptor(of: $0) }.map { (name, $0) }
+      }
+      workers.spawn(id, engine, generation, sockets: sockets)
+    case .terminate(let id): workers.signal(id, .terminate)
+    case .abort(let id): workers.signal(id, .abort)
+    case .kill(let id): workers.kill(id)
+    default: break
+    }
+  }
+
+  private func ask(_ action: Action) {
+    switch action {
+    case .askReadiness(let id): questions.askReadiness(id, engine(of: id), generations[id.generation])
+    case .askLiveness(let id): questions.askLiveness(id, engine(of: id), generations[id.generation])
+    case .askPending(let id): questions.askPending(id, engine(of: id), generations[id.generation])
+    case .save(let id): questions.save(id, engine(of: id), generations[id.generation])
+    case .prove(let id, let name, let number):
+      guard let prove = generations[id]?.engine(name)?.prove,
+        let listener = core.generations[id]?.bindings[prove.socket]
+      else { return }
+      questions.prove(id, name, number: number, prove, through: listener)
+    default: break
+    }
+  }
+
+  private func engine(of id: WorkerID) -> Settings.Engine? { generations[id.generation]?.engine(id.engine) }
+
+  private func runStageCommand(_ stage: Stage, _ index: Int) {
+    let id = core.serving ?? core.generations.keys.max()
+    guard let id, let generation = generations[id] else { return send(.stageWorkDone(stage)) }
+    let shutdown = generation.settings.shutdown
+    let commands = stage == .database ? shutdown.databaseCommands : shutdown.redisCommands
+    guard commands.indices.contains(index) else { return send(.stageWorkDone(stage)) }
+    stageCommands.run(stage, commands[index], generation)
+  }
+}

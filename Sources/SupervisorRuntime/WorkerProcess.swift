@@ -1,0 +1,171 @@
+import Glibc
+import LinuxSystem
+import Settings
+import Supervision
+import Systemd
+import Vocabulary
+
+/// Why a worker could not be started.
+struct WorkerStartError: Error, CustomStringConvertible {
+  let description: String
+  init(_ description: String) { self.description = description }
+}
+
+/// One worker's process with what belongs to it: its notify socket, its output, its containment.
+package final class WorkerProcess {
+  package struct Line: Hashable, Sendable {
+    package let isError: Bool
+    package let text: String
+  }
+
+  let pid: Int32
+  let port: UInt16?
+  let containment: any Containment
+  let startedAtWallMicroseconds: Int64
+  var statusText: String?
+  var notified: (Notification) -> Void = { _ in }
+  var printed: (Line) -> Void = { _ in }
+  private(set) var hasExited = false
+
+  private let id: WorkerID
+  private let loop: EventLoop
+  private let pidfd: Descriptor
+  private let notify: NotifyServer
+  private let notifyDescriptor: Descriptor
+  private var notifyRegistration: EventLoop.Registration?
+  private let output: WorkerOutput
+  private var emptiness: TimerToken?
+  private var strangersTold = false
+
+  /// Spawns it. What was made for a start that fails is undone by the objects themselves.
+  init(
+    id: WorkerID, engine: Settings.Engine, generation: ResolvedGeneration, service: ServiceName,
+    sockets: [(name: SocketName, descriptor: Descriptor)], loop: EventLoop, notifyPath: String,
+    containment: any Containment, budget: OutputBudget
+  ) throws(WorkerStartError) {
+    self.id = id
+    self.loop = loop
+    self.containment = containment
+    do {
+      let port = engine.usesPort ? try FreePort.take() : nil
+      self.port = port
+      notify = try NotifyServer(path: notifyPath)
+      notifyDescriptor = Descriptor(owning: fcntl(notify.descriptor, F_DUPFD_CLOEXEC, 0))
+      let standardOutput = try Descriptor.pipe(nonblockingReader: true)
+      let standardError = try Descriptor.pipe(nonblockingReader: true)
+      output = try WorkerOutput(
+        loop: loop, output: standardOutput.reader, error: standardError.reader, budget: budget)
+      var request = try generation.spawnRequest(engine.command.map { Self.fill($0, port: port) }, engine: engine)
+      request.environment.merge(
+        Self.environment(id, engine, generation, service, sockets.map(\.name), port, notifyPath)
+      ) { $1 }
+      request.pidVariables = sockets.isEmpty ? [] : ["LISTEN_PID"]
+      if case .notify = engine.watchdog { request.pidVariables.append("WATCHDOG_PID") }
+      request.standardOutput = standardOutput.writer
+      request.standardError = standardError.writer
+      request.descriptors = sockets.map(\.descriptor)
+      request.cgroup = containment.cgroup
+      let process = try request.spawn()
+      pid = process.pid
+      pidfd = process.pidfd
+    } catch {
+      containment.remove()
+      throw WorkerStartError("\(error)")
+    }
+    startedAtWallMicroseconds = WallClock.microseconds()
+    containment.adopt(pid)
+    listen()
+  }
+
+  private static func environment(
+    _ id: WorkerID, _ engine: Settings.Engine, _ generation: ResolvedGeneration, _ service: ServiceName,
+    _ sockets: [SocketName], _ port: UInt16?, _ notifyPath: String
+  ) -> [String: String] {
+    var environment = [
+      "BATON_SERVICE": service.rawValue, "BATON_GENERATION": "\(id.generation)",
+      "BATON_RELEASE": generation.release.text, "BATON_WORKER": id.label, "NOTIFY_SOCKET": notifyPath,
+    ]
+    if !sockets.isEmpty {
+      environment["LISTEN_FDS"] = "\(sockets.count)"
+      environment["LISTEN_FDNAMES"] = sockets.map(\.rawValue).joined(separator: ":")
+    }
+    if let port { environment["PORT"] = "\(port)" }
+    if case .notify(let every) = engine.watchdog { environment["WATCHDOG_USEC"] = "\(every.microseconds)" }
+    return environment
+  }
+
+  static func fill(_ text: String, port: UInt16?) -> String {
+    guard let port, text.contains("{port}") else { return text }
+    var filled = ""
+    var rest = Substring(text)
+    while let range = rest.firstRange(of: "{port}") {
+      filled += rest[..<range.lowerBound] + "\(port)"
+      rest = rest[range.upperBound...]
+    }
+    return filled + rest
+  }
+
+  // MARK: Listening to it
+
+  private func listen() {
+    output.printed = { [unowned self] in printed(Line(isError: $0 == .error, text: $1)) }
+    // Registering fails only when the kernel has no memory for it; the worker then counts as silent and is found late.
+    notifyRegistration = try? loop.register(notifyDescriptor, events: .read) { [unowned self] _ in receive() }
+  }
+
+  /// Only what comes from the worker's own processes counts. A flood is taken in portions: the loop goes on in between.
+  private func receive() {
+    let batch = try? notify.receive(from: { [unowned self] in isOwn($0) }) { [unowned self] _, notifications in
+      for notification in notifications { notified(notification) }
+    }
+    if let batch, batch.strangers > 0, !strangersTold {
+      strangersTold = true
+      printed(Line(isError: true, text: "[baton] a message on its NOTIFY_SOCKET came from a foreign process, ignored"))
+    }
+  }
+
+  private func isOwn(_ sender: NotifyServer.Sender) -> Bool { sender.pid == pid || containment.contains(sender.pid) }
+
+  var lastLines: [String] { output.tail }
+
+  // MARK: Ending
+
+  func signal(_ signal: Signal) { _ = pidfd.signal(signal) }
+
+  func exited() {
+    hasExited = true
+    receive()
+    output.drain()
+  }
+
+  /// Calls back when something of the containment may have ended.
+  func watchEmptiness(_ changed: @escaping () -> Void) {
+    guard emptiness == nil else { return }
+    emptiness = loop.schedule(after: .milliseconds(50)) { [weak self] in
+      self?.emptiness = nil
+      changed()
+    }
+  }
+
+  func close() {
+    loop.cancel(emptiness)
+    notifyRegistration?.cancel()
+    output.close()
+    containment.remove()
+  }
+}
+
+extension Settings.Engine {
+  /// Whether its workers need a port of their own.
+  var usesPort: Bool {
+    let texts: [String] =
+      switch ready {
+      case .http(let template): [template.text]
+      case .tcp(let text): [text]
+      case .exec(let command): command
+      case .notify, .after: []
+      }
+    let live: [String] = if case .http(let template, _, _, _) = watchdog { [template.text] } else { [] }
+    return (texts + live + command).contains { $0.contains("{port}") }
+  }
+}

@@ -1,0 +1,174 @@
+import Glibc
+package import LinuxSystem
+import Settings
+import Supervision
+import Systemd
+package import Vocabulary
+
+/// The processes of all generations: started, signalled, reaped and accounted for, by id.
+///
+/// A worker is reported `exited` when its main process has been reaped, and `emptied` when nothing of its containment
+/// (cgroup, or session and descendants) is left.
+package final class Workers {
+  var send: (Event) -> Void = { _ in }
+  var report: (Happening) -> Void = { _ in }
+  /// A line a worker printed.
+  package var printed: (WorkerID, WorkerProcess.Line) -> Void = { _, _ in }
+  let children: Children
+
+  private let loop: EventLoop
+  private let service: ServiceName
+  private let notifyDirectory: String
+  private let containments: ContainmentFactory
+  private var processes: [WorkerID: WorkerProcess] = [:]
+  /// The last lines of workers that are gone, for the verdict that is yet to come.
+  private var tails: [(id: WorkerID, lines: [String])] = []
+  private var budgets: [EngineName: OutputBudget] = [:]
+
+  private static let keptTails = 64
+
+  package init(
+    loop: EventLoop, service: ServiceName, notifyDirectory: String, containments: ContainmentFactory,
+    children: Children
+  ) {
+    self.loop = loop
+    self.service = service
+    self.notifyDirectory = notifyDirectory
+    self.containments = containments
+    self.children = children
+  }
+
+  // MARK: Starting
+
+  func spawn(
+    _ id: WorkerID, _ engine: Settings.Engine, _ generation: ResolvedGeneration,
+    sockets: [(name: SocketName, descriptor: Descriptor)]
+  ) {
+    guard sockets.count == engine.sockets.count else {
+      return send(.spawnFailed(id, "one of its sockets is not open"))
+    }
+    do throws(WorkerStartError) {
+      let process = try WorkerProcess(
+        id: id, engine: engine, generation: generation, service: service, sockets: sockets, loop: loop,
+        notifyPath: "\(notifyDirectory)/\(id.label).\(id.generation).\(id.run)",
+        containment: containments.make(
+          "\(id.label).\(id.generation).\(id.run)",
+          marker: "NOTIFY_SOCKET=\(notifyDirectory)/\(id.label).\(id.generation).\(id.run)"),
+        budget: budget(of: id.engine))
+      processes[id] = process
+      process.notified = { [unowned self] in notified(id, $0) }
+      process.printed = { [unowned self] in printed(id, $0) }
+      children.watch(process.pid) { [unowned self] in exited(id, $0) }
+      send(.spawned(id))
+    } catch {
+      send(.spawnFailed(id, error.description))
+    }
+  }
+
+  private func budget(of engine: EngineName) -> OutputBudget {
+    if let budget = budgets[engine] { return budget }
+    let budget = OutputBudget()
+    budgets[engine] = budget
+    return budget
+  }
+
+  // MARK: What it says
+
+  private func notified(_ id: WorkerID, _ notification: Notification) {
+    switch notification {
+    case .ready: send(.ready(id))
+    case .watchdog: send(.showedLife(id))
+    case .watchdogTrigger: send(.livenessAnswered(id, isAlive: false))
+    case .status(let text): processes[id]?.statusText = text
+    case .reloading, .stopping, .errno, .busError, .exitStatus, .mainPID, .watchdogInterval, .extendTimeout,
+      .fileDescriptorStore, .fileDescriptorRemove, .barrier:
+      break
+    }
+  }
+
+  // MARK: Ending
+
+  func signal(_ id: WorkerID, _ signal: Signal) {
+    guard let process = processes[id], !process.hasExited else { return }
+    process.signal(signal)
+  }
+
+  /// Everything that belongs to it. `emptied` follows, also when nothing was left.
+  func kill(_ id: WorkerID) {
+    guard let process = processes[id] else { return send(.emptied(id)) }
+    process.containment.killAll()
+    checkEmpty(id)
+  }
+
+  private func exited(_ id: WorkerID, _ exit: ChildExit) {
+    guard let process = processes[id] else { return }
+    process.exited()
+    remember(id, process.lastLines)
+    send(.exited(id, exit.reason))
+    checkEmpty(id)
+  }
+
+  /// Looked at when a child ends, when the cgroup says so, and as a backstop every 50 ms while something is left.
+  private func checkEmpty(_ id: WorkerID) {
+    guard let process = processes[id], process.hasExited else { return }
+    guard process.containment.isEmpty else {
+      process.watchEmptiness { [unowned self] in checkEmpty(id) }
+      return
+    }
+    process.close()
+    processes[id] = nil
+    send(.emptied(id))
+  }
+
+  // MARK: What is known
+
+  package func pid(of id: WorkerID) -> Int32? { processes[id]?.pid }
+  package func statusText(of id: WorkerID) -> String? { processes[id]?.statusText }
+  package func startedAt(_ id: WorkerID) -> Int64? { processes[id]?.startedAtWallMicroseconds }
+  func isRunning(_ id: WorkerID) -> Bool { processes[id].map { !$0.hasExited } ?? false }
+
+  func lastLines(_ id: WorkerID) -> [String] {
+    processes[id]?.lastLines ?? tails.last { $0.id == id }?.lines ?? []
+  }
+
+  /// ` (still there: 4711 sh, 4712 sleep)` for a report; empty when it is only the main process.
+  func describeMembers(of id: WorkerID) -> String {
+    guard let members = processes[id]?.containment.members(), members.count > 1 else { return "" }
+    return " (still there: " + members.prefix(5).map { "\($0.pid) \($0.command)" }.joined(separator: ", ")
+      + (members.count > 5 ? ", …)" : ")")
+  }
+
+  func note(_ id: WorkerID, _ text: String) {
+    var happening = Happening(.workerFault, "\(id.label): \(text)")
+    happening.engine = id.engine
+    happening.worker = id
+    happening.generation = id.generation
+    report(happening)
+  }
+
+  func forget(_ generation: GenerationID) {
+    if tails.count > Self.keptTails / 2 { tails.removeAll { $0.id.generation == generation } }
+  }
+
+  private func remember(_ id: WorkerID, _ lines: [String]) {
+    tails.append((id, lines))
+    if tails.count > Self.keptTails { tails.removeFirst() }
+  }
+
+  // MARK: Commands on its behalf
+
+  /// `{port}` in a URL, an address or an argument stands for the worker's own port.
+  func fill(_ text: String, for id: WorkerID) -> String {
+    WorkerProcess.fill(text, port: processes[id]?.port)
+  }
+
+  /// A command run as the worker is: its directory, user and environment, with its pid in MAINPID.
+  func command(
+    _ arguments: [String], for id: WorkerID, _ engine: Settings.Engine, _ generation: ResolvedGeneration
+  ) -> CommandProbe.Command {
+    var command = generation.command(arguments, engine: engine)
+    command.environment["BATON_WORKER"] = id.label
+    command.environment["MAINPID"] = processes[id].map { "\($0.pid)" }
+    return command
+  }
+}

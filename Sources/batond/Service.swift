@@ -1,0 +1,82 @@
+import Glibc
+import LinuxSystem
+import Supervision
+import SupervisorRuntime
+import Systemd
+import Vocabulary
+
+/// One service with everything it needs, from the first descriptor to the last record.
+final class Service {
+  private let arguments: Arguments
+  private let loop: EventLoop
+  private let lock: Descriptor
+  private let runtime: Runtime
+  private let listeners: Listeners
+  private let children: Children
+  private var signals: SignalSource?
+  private let logger: Logger
+
+  init(_ arguments: Arguments) throws {
+    self.arguments = arguments
+    SignalSource.ignoreBrokenPipes()
+    let directories = try Directories(arguments)
+    lock = try Self.lock(directories.runtime, arguments.name)
+    loop = try EventLoop()
+    try ProcessTree.becomeSubreaper()
+    // Read and unset before anything is started: none of it is for the workers.
+    let client = try NotifyClient.fromEnvironment()
+    let watchdog = try Watchdog.fromEnvironment()
+    let passed = try ListenDescriptors.fromEnvironment().all
+    let manager = ManagerLink(loop: loop, client: client, watchdog: watchdog)
+    logger = Logger(service: arguments.name)
+    let history = History(wallClock: WallClock.microseconds)
+    history.sinks.append { [logger] in logger.log($0) }
+    children = Children()
+    listeners = Listeners(
+      loop: loop, manager: manager,
+      inherited: passed.map { (name: $0.name, descriptor: Descriptor(owning: $0.descriptor)) })
+    let workers = Workers(
+      loop: loop, service: arguments.name, notifyDirectory: "\(directories.runtime)/worker",
+      containments: ContainmentFactory(), children: children)
+    workers.printed = { [logger] in logger.log($1, of: $0) }
+    var random = SystemRandomNumberGenerator()
+    runtime = Runtime(
+      wiring: Runtime.Wiring(
+        service: arguments.name, settingsPath: arguments.settings, runtimeDirectory: directories.runtime,
+        version: Daemon.version),
+      loop: loop, manager: manager, history: history, listeners: listeners, workers: workers,
+      core: Supervisor(seed: random.next()),
+      operationPrefix: String(UInt32(truncatingIfNeeded: random.next() as UInt64), radix: 36))
+  }
+
+  func run() throws -> Int32 {
+    signals = try SignalSource([.terminate, .interrupt, .hangup, .child], on: loop) { [unowned self] in took($0) }
+    runtime.start { [unowned self] outcome in
+      if outcome.result == .done { listeners.closeUnclaimed() }
+    }
+    let status = try runtime.run()
+    return status
+  }
+
+  private func took(_ signal: Signal) {
+    switch signal {
+    case .child: children.reap()
+    case .hangup: runtime.reload { _ in }
+    default: runtime.stop(.stop)
+    }
+  }
+
+  /// One batond a service. The lock is the kernel's: it goes with the process, and the file stays.
+  private static func lock(_ directory: String, _ name: ServiceName) throws -> Descriptor {
+    let path = "\(directory)/lock"
+    let file = try Descriptor.open(path, flags: O_RDWR | O_CREAT, mode: 0o644)
+    guard flock(file.raw, LOCK_EX | LOCK_NB) == 0 else {
+      let holder = (try? readAll(file, path, limit: 256)).map { String(decoding: $0, as: UTF8.self) } ?? ""
+      throw LockedError(service: name, holder: holder.isEmpty ? "unknown pid" : holder)
+    }
+    let text = Array("pid \(getpid())".utf8)
+    ftruncate(file.raw, 0)
+    pwrite(file.raw, text, text.count, 0)
+    return file
+  }
+}
