@@ -1,1 +1,147 @@
-int main(void) { return 0; }
+// fixture-load: asks an HTTP server on schedule and says what came of it. See options.c.
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "client.h"
+#include "options.h"
+#include "report.h"
+#include "results.h"
+#include "timeline.h"
+
+static struct options options;
+static int epoll;
+static uint64_t start, planned;  // planned: requests in all, UINT64_MAX without a limit
+static uint64_t asked;
+static int phase;
+static const char *ended_by = "";
+static bool given_up;
+
+// What epoll gives back for the descriptors that are no connection.
+static char signals_tag, control_tag;
+
+static void end(const char *by) {
+  if (*ended_by != '\0') {
+    given_up = true;  // told twice: do not wait for answers
+    return;
+  }
+  ended_by = by;
+  planned = asked;
+}
+
+static void watch(int fd, void *tag) {
+  struct epoll_event event = {.events = EPOLLIN, .data.ptr = tag};
+  if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) != 0) fail(64, "fd %d cannot be waited for: %s", fd, strerror(errno));
+}
+
+static int watch_signals(void) {
+  sigset_t ending;
+  sigemptyset(&ending);
+  sigaddset(&ending, SIGINT);
+  sigaddset(&ending, SIGTERM);
+  sigprocmask(SIG_BLOCK, &ending, NULL);
+  int fd = signalfd(-1, &ending, SFD_CLOEXEC | SFD_NONBLOCK);
+  if (fd < 0) fail(1, "signalfd: %s", strerror(errno));
+  watch(fd, &signals_tag);
+  return fd;
+}
+
+static void obey(const char *line) {
+  if (strncmp(line, "mark ", 5) == 0) phase = results_mark(line + 5, clock_ns());
+  else if (strcmp(line, "stop") == 0) end("stop");
+  else fail(64, "control: neither `mark NAME` nor `stop`: %s", line);
+}
+
+static void read_control(void) {
+  static char text[4096];
+  static size_t count;
+  ssize_t got = read(STDIN_FILENO, text + count, sizeof text - count);
+  if (got <= 0) {
+    if (got < 0 && (errno == EINTR || errno == EAGAIN)) return;
+    epoll_ctl(epoll, EPOLL_CTL_DEL, STDIN_FILENO, NULL);
+    if (*ended_by == '\0') end("the end of stdin");
+    return;
+  }
+  count += (size_t)got;
+  for (char *newline; (newline = memchr(text, '\n', count)) != NULL;) {
+    *newline = '\0';
+    obey(text);
+    count -= (size_t)(newline + 1 - text);
+    memmove(text, newline + 1, count);
+  }
+  if (count == sizeof text) fail(64, "control: a line of more than %zu bytes", sizeof text);
+}
+
+static uint64_t due(uint64_t index) { return start + (uint64_t)((double)index * 1e9 / options.rate); }
+
+static void ask_what_is_due(void) {
+  for (; asked < planned && due(asked) <= clock_ns(); asked++) {
+    enum mode mode = options.mode == MODE_BOTH ? (enum mode)(asked % MODES) : options.mode;
+    client_ask(due(asked), mode, phase);
+  }
+}
+
+static void wait_for_events(int signals) {
+  uint64_t next = client_deadline(), now = clock_ns();
+  if (asked < planned && due(asked) < next) next = due(asked);
+  uint64_t rest = next > now ? next - now : 0;
+  struct timespec timeout = {.tv_sec = (time_t)(rest / 1000000000), .tv_nsec = (long)(rest % 1000000000)};
+  struct epoll_event events[256];
+  int count = epoll_pwait2(epoll, events, 256, next == UINT64_MAX ? NULL : &timeout, NULL);
+  if (count < 0 && errno != EINTR) fail(1, "epoll: %s", strerror(errno));
+  for (int index = 0; index < count; index++) {
+    struct signalfd_siginfo info;
+    if (events[index].data.ptr == &control_tag) read_control();
+    else if (events[index].data.ptr != &signals_tag) client_event(events[index].data.ptr, events[index].events);
+    else if (read(signals, &info, sizeof info) == sizeof info) end("a signal");
+  }
+  client_turn();
+}
+
+static double cpu_seconds(void) {
+  struct rusage usage;
+  getrusage(RUSAGE_SELF, &usage);
+  return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+         (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+}
+
+static void allow_many_files(void) {
+  struct rlimit limit;
+  getrlimit(RLIMIT_NOFILE, &limit);
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+int main(int argc, char **argv) {
+  options_read(&options, argc, argv);
+  allow_many_files();
+  epoll = epoll_create1(EPOLL_CLOEXEC);
+  if (epoll < 0) fail(1, "epoll: %s", strerror(errno));
+  int signals = watch_signals();
+  if (options.control) watch(STDIN_FILENO, &control_tag);
+  planned = options.requests > 0 ? options.requests : UINT64_MAX;
+  if (options.duration_s > 0 && options.duration_s * options.rate < (double)planned)
+    planned = (uint64_t)(options.duration_s * options.rate);
+  struct kernel_counters before = kernel_counters_read();
+  timeline_open(options.timeline, options.timeout_ns);
+  start = clock_ns();
+  phase = results_mark("start", start);
+  client_open(&options, epoll, start);
+  while ((asked < planned || client_outstanding() > 0) && !given_up) {
+    ask_what_is_due();
+    wait_for_events(signals);
+  }
+  timeline_close();
+  struct run run = {.seconds = (double)(clock_ns() - start) / 1e9,
+                    .ended_by = ended_by,
+                    .unanswered = client_outstanding(),
+                    .kernel = kernel_counters_since(before)};
+  run.cpu_share = cpu_seconds() / run.seconds;
+  report_print(&options, &run);
+  return results_total_failed() + run.unanswered > 0 ? 1 : 0;
+}
