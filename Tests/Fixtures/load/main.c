@@ -132,8 +132,9 @@ int main(int argc, char **argv) {
   start = clock_ns();
   phase = results_mark("start", start);
   client_open(&options, epoll, start);
-  while ((asked < planned || client_outstanding() > 0) && !given_up) {
+  for (;;) {
     ask_what_is_due();
+    if (given_up || (asked == planned && client_outstanding() == 0)) break;
     wait_for_events(signals);
   }
   timeline_close();
