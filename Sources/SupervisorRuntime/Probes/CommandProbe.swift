@@ -35,7 +35,9 @@ package final class CommandProbe: Cancellable {
   private var group: Int32?
   private var output: Descriptor?
   private var registration: EventLoop.Registration?
+  /// The end of it, and whether there was more before.
   private var printed: [UInt8] = []
+  private var isCut = false
 
   /// How much of what it prints is kept for the reason.
   private static let kept = 512
@@ -114,8 +116,9 @@ package final class CommandProbe: Cancellable {
       guard count > 0 else { return }
       left -= count
       printed += buffer[..<count]
-      // One byte more than is shown tells that there was more.
-      if printed.count > Self.kept + 1 { printed.removeFirst(printed.count - Self.kept - 1) }
+      guard printed.count > Self.kept else { continue }
+      printed.removeFirst(printed.count - Self.kept)
+      isCut = true
     }
   }
 
@@ -129,7 +132,7 @@ package final class CommandProbe: Cancellable {
   private var lastOutput: String {
     var text = printed[...]
     while text.last == UInt8(ascii: "\n") { text.removeLast() }
-    return text.isEmpty ? "it printed nothing" : "it printed \(Excerpt.end(of: text, limit: Self.kept))"
+    return text.isEmpty ? "it printed nothing" : "it printed \(Excerpt.end(text, isCut: isCut))"
   }
 
   // MARK: Its end

@@ -8,11 +8,9 @@ enum Excerpt {
     return quoted(part.dropLast(brokenEnd(of: part))) + "…"
   }
 
-  /// The last bytes, with `…` when there are more.
-  static func end(of bytes: some Collection<UInt8>, limit: Int) -> String {
-    let part = Array(bytes.suffix(limit))
-    guard part.count < bytes.count else { return quoted(part[...]) }
-    return "…" + quoted(part.drop { isContinuation($0) })
+  /// All of what is the end of something, with `…` when there was more before it.
+  static func end(_ bytes: ArraySlice<UInt8>, isCut: Bool) -> String {
+    isCut ? "…" + quoted(bytes.drop { isContinuation($0) }) : quoted(bytes)
   }
 
   private static func quoted(_ bytes: ArraySlice<UInt8>) -> String {
