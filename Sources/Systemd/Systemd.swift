@@ -11,6 +11,7 @@
 // nothing logs. Descriptors are plain numbers here, because users of the library have their own types for them; each
 // call says who owns them.
 import Glibc
+import LinuxSystem
 
 /// A message that could not be sent or a socket that could not be made: what was attempted, on what, and why.
 public struct SystemdError: Error, Hashable, Sendable, CustomStringConvertible {
@@ -44,7 +45,7 @@ public struct SystemdError: Error, Hashable, Sendable, CustomStringConvertible {
     let what = subject.isEmpty ? attempt : "\(attempt) \(subject)"
     switch cause {
     case .wouldBlock: return "\(what): the receiver's queue is full"
-    case .system(let number): return "\(what): \(String(cString: strerror(number)))"
+    case .system(let number): return "\(what): \(ErrorNumber.name(number)) \(ErrorNumber.text(number))"
     case .invalid(let reason): return "\(what): \(reason)"
     }
   }

@@ -17,7 +17,8 @@ enum UnixDatagram {
   ) -> Int32? {
     guard let address else { return send(bytes, descriptors: descriptors, on: socket, name: nil, nameLength: 0) }
     return address.withSockaddr { name, length in
-      send(bytes, descriptors: descriptors, on: socket, name: UnsafeMutableRawPointer(mutating: name), nameLength: length)
+      send(
+        bytes, descriptors: descriptors, on: socket, name: UnsafeMutableRawPointer(mutating: name), nameLength: length)
     }
   }
 

@@ -46,7 +46,8 @@ public enum Notification: Hashable, Sendable {
 
   /// Whether the manager takes `name` for `FDNAME=`: 1 to 255 printable ASCII characters without a colon.
   public static func isValidDescriptorName(_ name: String) -> Bool {
-    (1...255).contains(name.utf8.count) && name.utf8.allSatisfy { (0x20...0x7e).contains($0) && $0 != UInt8(ascii: ":") }
+    (1...255).contains(name.utf8.count)
+      && name.utf8.allSatisfy { (0x20...0x7e).contains($0) && $0 != UInt8(ascii: ":") }
   }
 
   /// The lines of this notification, each `KEY=VALUE` and a line feed.

@@ -58,10 +58,12 @@ public final class NotifyServer {
       throw SystemdError("ask for credentials on", path, errno: errno)
     }
     var answer = address.withSockaddr { Glibc.bind(raw, $0, $1) }
-    if answer != 0, errno == EADDRINUSE, try isAbandoned(address), unlink(path) == 0 {
+    var number = answer == 0 ? 0 : errno
+    if number == EADDRINUSE, try isAbandoned(address, path: path), unlink(path) == 0 {
       answer = address.withSockaddr { Glibc.bind(raw, $0, $1) }
+      number = answer == 0 ? 0 : errno
     }
-    guard answer == 0 else { throw SystemdError("bind", path, errno: errno) }
+    guard number == 0 else { throw SystemdError("bind", path, errno: number) }
     if path.utf8.first == UInt8(ascii: "/"), chmod(path, mode) != 0 {
       let number = errno
       unlink(path)
@@ -69,8 +71,10 @@ public final class NotifyServer {
     }
   }
 
-  /// A socket file whose owner is gone refuses connections.
-  private static func isAbandoned(_ address: UnixAddress) throws(SystemdError) -> Bool {
+  /// A socket file whose owner is gone refuses connections; so does a plain file, which is not ours to remove.
+  private static func isAbandoned(_ address: UnixAddress, path: String) throws(SystemdError) -> Bool {
+    var status = stat()
+    guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFSOCK else { return false }
     let probe = try UnixDatagram.makeSocket()
     defer { close(probe) }
     return address.withSockaddr { connect(probe, $0, $1) } != 0 && errno == ECONNREFUSED
