@@ -22,6 +22,9 @@ package final class Children: ChildWatcher {
 
   package func watch(_ pid: Int32, _ ended: @escaping (ChildExit) -> Void) { watchers[pid] = ended }
 
+  /// Whether somebody waits for this child: a worker's main process, or a command.
+  package func isWatched(_ pid: Int32) -> Bool { watchers[pid] != nil }
+
   /// Reaps all that have ended.
   package func reap() {
     var any = false

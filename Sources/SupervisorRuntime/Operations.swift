@@ -23,6 +23,7 @@ package struct OperationOutcome: Hashable, Sendable {
   package let next: String?
   package let lastLines: [String]
   package let took: Duration
+  package let endedAt: Instant
   package let generation: GenerationID?
   package let release: ReleaseID?
   /// The operation that is in the way, if `busy`.
@@ -55,9 +56,8 @@ final class Operations {
 
   func act(of id: OperationID) -> OperationOutcome.Act? { open[id]?.act }
 
-  /// - Parameters:
-  ///   - release: of a generation.
-  ///   - lastLines: what the worker that failed printed last.
+  /// Tells whoever asked. `release` is that of a generation, `lastLines` what the worker that failed printed last.
+  /// nil when no such operation is under way.
   @discardableResult
   func finish(
     _ id: OperationID, _ verdict: Verdict, at now: Instant, release: (GenerationID) -> ReleaseID?,
@@ -72,7 +72,7 @@ final class Operations {
     ) -> OperationOutcome {
       OperationOutcome(
         operation: id, act: act, result: result, what: what, holds: holds, next: next, lastLines: lines, took: took,
-        generation: generation, release: generation.flatMap(release), other: other)
+        endedAt: now, generation: generation, release: generation.flatMap(release), other: other)
     }
     let result: OperationOutcome
     switch verdict {

@@ -1,6 +1,6 @@
 import Glibc
 package import LinuxSystem
-import Settings
+package import Settings
 import Vocabulary
 
 /// Users of a generation, looked up when it was read: starting a worker waits for no directory service.
@@ -31,7 +31,7 @@ extension ResolvedGeneration {
   }
 
   /// The environment of a program of this generation, from the settings alone: of batond's own it gets PATH, LANG and TZ.
-  func environment(of engine: Settings.Engine?) -> [String: String] {
+  package func environment(of engine: Settings.Engine?) -> [String: String] {
     var environment: [String: String] = ["PATH": Self.defaultPath]
     for name in ["PATH", "LANG", "TZ"] {
       if let value = getenv(name) { environment[name] = String(cString: value) }

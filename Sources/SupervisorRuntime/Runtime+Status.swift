@@ -1,7 +1,12 @@
-import Supervision
-import Vocabulary
+package import Supervision
+package import Vocabulary
 
 extension Runtime {
+  package func pid(of worker: WorkerID) -> Int32? { workers.pid(of: worker) }
+  package func statusText(of worker: WorkerID) -> String? { workers.statusText(of: worker) }
+  package func queued(_ listener: ListenerID) -> Int { listeners.queued(listener) }
+  package func address(of listener: ListenerID) -> SocketAddress? { listeners.address(of: listener) }
+
   /// Something is under way that the manager's time limits may be too short for.
   var isBusy: Bool {
     switch core.phase {

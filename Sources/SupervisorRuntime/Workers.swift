@@ -47,14 +47,13 @@ package final class Workers {
     guard sockets.count == engine.sockets.count else {
       return send(.spawnFailed(id, "one of its sockets is not open"))
     }
+    let run = "\(id.label).\(id.generation).\(id.run)"
+    let path = "\(notifyDirectory)/\(run)"
+    let containment = containments.make(run, marker: "NOTIFY_SOCKET=\(path)") { [children] in children.isWatched($0) }
     do throws(WorkerStartError) {
       let process = try WorkerProcess(
         id: id, engine: engine, generation: generation, service: service, sockets: sockets, loop: loop,
-        notifyPath: "\(notifyDirectory)/\(id.label).\(id.generation).\(id.run)",
-        containment: containments.make(
-          "\(id.label).\(id.generation).\(id.run)",
-          marker: "NOTIFY_SOCKET=\(notifyDirectory)/\(id.label).\(id.generation).\(id.run)"),
-        budget: budget(of: id.engine))
+        notifyPath: path, containment: containment, budget: budget(of: id.engine))
       processes[id] = process
       process.notified = { [unowned self] in notified(id, $0) }
       process.printed = { [unowned self] in printed(id, $0) }

@@ -35,10 +35,11 @@ package struct ContainmentFactory {
   /// - Parameters:
   ///   - label: names the cgroup; unique while the worker lives.
   ///   - marker: an environment entry only this worker's processes have.
+  ///   - isLeader: whether a child of ours is some worker's main process, and so nobody's orphan.
   /// - Returns: a containment for one worker that is yet to be spawned.
-  package func make(_ label: String, marker: String) -> any Containment {
+  package func make(_ label: String, marker: String, isLeader: @escaping (Int32) -> Bool) -> any Containment {
     if let delegated, let cgroup = Cgroup(path: "\(delegated)/\(label)") { return cgroup }
-    return ProcessSession(marker: marker)
+    return ProcessSession(marker: marker, isLeader: isLeader)
   }
 }
 
@@ -127,9 +128,13 @@ final class Cgroup: Containment {
 final class ProcessSession: Containment {
   let cgroup: Descriptor? = nil
   private let marker: [UInt8]
+  private let isLeader: (Int32) -> Bool
   private var leader: Int32 = 0
 
-  init(marker: String) { self.marker = Array(marker.utf8) }
+  init(marker: String, isLeader: @escaping (Int32) -> Bool) {
+    self.marker = Array(marker.utf8)
+    self.isLeader = isLeader
+  }
 
   func adopt(_ pid: Int32) { leader = pid }
 
@@ -159,8 +164,8 @@ final class ProcessSession: Containment {
 
   /// Children of ours that are not leaders we spawned, with all they started, as far as they are this worker's.
   private func orphans() -> [Int32] {
-    ProcessTree.children(of: getpid()).filter { $0 != leader && (getsid($0) == leader || isMarked($0)) }
-      .flatMap { [$0] + ProcessTree.descendants(of: $0) }
+    ProcessTree.children(of: getpid()).filter { !isLeader($0) && (getsid($0) == leader || isMarked($0)) }
+      .filter { !ProcessTree.isZombie($0) }.flatMap { [$0] + ProcessTree.descendants(of: $0) }
   }
 
   private func isMarked(_ pid: Int32) -> Bool {

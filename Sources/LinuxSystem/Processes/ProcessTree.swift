@@ -6,13 +6,13 @@ package import Vocabulary
 package enum ProcessTree {
   private static let maxDepth = 64
 
-  /// Children of all threads of `pid`, zombies left out.
+  /// Children of all threads of `pid`, zombies with them.
   package static func children(of pid: Int32) -> [Int32] {
     let threads = (try? directoryEntries("/proc/\(pid)/task")) ?? []
     return threads.flatMap { thread -> [Int32] in
       guard let text = try? readFile("/proc/\(pid)/task/\(thread)/children") else { return [] }
       return String(decoding: text, as: UTF8.self).split(separator: " ").compactMap { Int32($0) }
-    }.filter { !isZombie($0) }
+    }
   }
 
   package static func descendants(of pid: Int32, depth: Int = maxDepth) -> [Int32] {
@@ -25,7 +25,7 @@ package enum ProcessTree {
     return String(decoding: text.prefix { $0 != 0x0a }, as: UTF8.self)
   }
 
-  private static func isZombie(_ pid: Int32) -> Bool {
+  static func isZombie(_ pid: Int32) -> Bool {
     guard let text = try? readFile("/proc/\(pid)/stat"), let end = text.lastIndex(of: UInt8(ascii: ")")) else {
       return true
     }
