@@ -20,6 +20,10 @@ int cl_bind(int fd, const struct cl_address *address);
 int cl_connect(int fd, const struct cl_address *address);
 /// getsockname(2); the family is 0 for one this project does not use.
 int cl_local_address(int fd, struct cl_address *address);
+/// accept4(2), close-on-exec and non-blocking, without the peer's address.
+int cl_accept(int listener);
+/// SO_PEERCRED; -1 and errno.
+int cl_peer_credentials(int fd, int32_t *pid, uint32_t *uid, uint32_t *gid);
 int cl_set_option(int fd, int level, int name, int value);
 int cl_get_option(int fd, int level, int name, int *value);
 
