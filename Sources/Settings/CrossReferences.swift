@@ -57,7 +57,8 @@ struct CrossReferences {
 
   private func checkUnusedSockets() {
     let used = Set(raw.engines.flatMap { $0.sockets.map(\.value) })
-    for socket in raw.sockets where !used.contains(socket.name.value) {
+    for socket in raw.sockets where !used.contains(socket.name.value) && SocketName(rawValue: socket.name.value) != nil
+    {
       findings.error(
         "nobody uses socket \(TomlText.quoted(socket.name.value, limit: 60)): no engine has it in its sockets",
         at: socket.name.position)

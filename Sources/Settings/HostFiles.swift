@@ -1,4 +1,5 @@
 internal import Glibc
+internal import LinuxSystem
 
 /// Why a file cannot be taken as settings, in words for a person.
 struct UnreadableFile: Error, Hashable, Sendable {
@@ -13,51 +14,41 @@ enum HostFiles {
   /// All bytes of a regular file of at most ``sizeLimit``.
   static func read(_ path: String) throws(UnreadableFile) -> [UInt8] {
     guard !path.utf8.contains(0) else { throw UnreadableFile(reason: "a path has no NUL") }
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
-    guard descriptor >= 0 else { throw failure() }
-    defer { close(descriptor) }
-    var status = stat()
-    guard fstat(descriptor, &status) == 0 else { throw failure() }
-    guard status.st_mode & S_IFMT == S_IFREG else {
-      throw UnreadableFile(reason: "it is \(kindName(status.st_mode)), not a file")
-    }
-    guard status.st_size <= sizeLimit else {
-      throw UnreadableFile(reason: "it has \(status.st_size) bytes; at most \(sizeLimit) are read")
-    }
-    return try readAll(descriptor)
-  }
-
-  private static func readAll(_ descriptor: Int32) throws(UnreadableFile) -> [UInt8] {
-    var bytes: [UInt8] = []
-    var chunk = [UInt8](repeating: 0, count: 1 << 16)
-    while true {
-      let count = Glibc.read(descriptor, &chunk, chunk.count)
-      if count == 0 { return bytes }
-      if count < 0 {
-        if errno == EINTR { continue }
-        throw failure()
+    do {
+      // Not blocking: a FIFO without a writer is found out by its kind instead of being waited for.
+      let file = try Descriptor.open(path, flags: O_RDONLY | O_NONBLOCK | O_NOCTTY)
+      var status = stat()
+      try retrying("look at", path) { fstat(file.raw, &status) }
+      guard status.st_mode & S_IFMT == S_IFREG else {
+        throw UnreadableFile(reason: "it is \(kindName(status.st_mode)), not a file")
       }
-      bytes += chunk[..<count]
-      // The file grows while it is read, or is one of /proc that does not tell its size.
-      guard bytes.count <= sizeLimit else {
-        throw UnreadableFile(reason: "it has more than the \(sizeLimit) bytes that are read")
+      guard status.st_size <= sizeLimit else {
+        throw UnreadableFile(reason: "it has \(status.st_size) bytes; at most \(sizeLimit) are read")
       }
+      return try readAll(file, path, limit: sizeLimit)
+    } catch let error as SystemError {
+      throw UnreadableFile(reason: reason(error.errno))
+    } catch let error as UnreadableFile {
+      throw error
+    } catch {
+      throw UnreadableFile(reason: "\(error)")
     }
   }
 
-  private static func failure() -> UnreadableFile {
-    let number = errno
+  private static func reason(_ number: Int32) -> String {
     let advice: String? =
       switch number {
       case ELOOP: "its symbolic links lead in a circle"
       case EACCES, EPERM: "uid \(geteuid()) may not read it"
       case ENOENT: "there is no such file"
+      // It grew while it was read.
+      case EFBIG: "it has more than the \(sizeLimit) bytes that are read"
       default: nil
       }
-    return UnreadableFile(reason: [advice, errorText(number)].compactMap { $0 }.joined(separator: ": "))
+    return [advice, errorText(number)].compactMap { $0 }.joined(separator: ": ")
   }
 
-  static func errorText(_ number: Int32) -> String { strerror(number).map { String(cString: $0) } ?? "errno \(number)" }
+  static func errorText(_ number: Int32) -> String { "\(ErrorNumber.name(number)) \(ErrorNumber.text(number))" }
 
   private static func kindName(_ mode: mode_t) -> String {
     switch mode & S_IFMT {

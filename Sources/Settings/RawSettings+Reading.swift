@@ -20,6 +20,7 @@ extension RawSettings {
     _ entry: TomlEntry, _ section: KnownKey.Section, _ findings: Findings
   ) -> TableReader? {
     guard case .table(let entries) = entry.node.value else {
+      findings.refuse(entry.key)
       findings.error(
         "\(entry.key) is \(entry.node.shown); a table \(section.title) is accepted", at: entry.keyPosition)
       return nil
@@ -32,6 +33,7 @@ extension RawSettings {
     _ entry: TomlEntry, _ section: KnownKey.Section, _ findings: Findings
   ) -> [(name: Text, reader: TableReader)] {
     guard case .table(let entries) = entry.node.value else {
+      findings.refuse(entry.key)
       findings.error(
         "\(entry.key) is \(entry.node.shown); tables \(section.title) are accepted", at: entry.keyPosition)
       return []

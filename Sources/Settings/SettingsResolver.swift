@@ -1,3 +1,4 @@
+internal import LinuxSystem
 internal import Vocabulary
 
 /// Decides what a file leaves open and checks what one key cannot know of another. Everything wrong goes to `findings`.
@@ -27,7 +28,7 @@ struct SettingsResolver {
     for engine in raw.engines {
       if let engine = self.engine(engine, service) { engines.append(engine) }
     }
-    if raw.engines.isEmpty {
+    if raw.engines.isEmpty, !findings.refused.contains("engine") {
       findings.error("no engine is described; at least one [engine.NAME] is required", at: .start)
     }
     let settings = Settings(
@@ -40,7 +41,9 @@ struct SettingsResolver {
 
   private mutating func service() -> Settings.Service {
     guard let service = raw.service else {
-      findings.error("[service] is missing; it says at least the directory", at: .start)
+      if !findings.refused.contains("service") {
+        findings.error("[service] is missing; it says at least the directory", at: .start)
+      }
       return Settings.Service(description: "", user: nil, group: nil, directory: "/", environment: [:])
     }
     if isRoot, service.user == nil, !findings.refused.contains("service.user") {
@@ -229,8 +232,7 @@ struct SettingsResolver {
     guard let raw, let command = values.command(raw, key), let program = raw.value.first else { return nil }
     let shown = values.quoted(program.value)
     if !program.value.contains("/") {
-      let candidates = path.split(separator: ":").map { "\($0)/\(program.value)" }
-      if candidates.contains(where: { HostFiles.whyNoProgram($0) == nil }) { return command }
+      if findProgram(program.value, in: workingDirectory ?? "/", path: path) != nil { return command }
       let local = workingDirectory.map { HostFiles.whyNoProgram("\($0)/\(program.value)") == nil } ?? false
       findings.error(
         "\(key.name) names \(shown), which is no program in PATH (\(path))", at: program.position,
@@ -241,7 +243,7 @@ struct SettingsResolver {
     if program.value.hasPrefix("/") {
       file = program.value
     } else if let workingDirectory {
-      file = "\(workingDirectory)/\(program.value)"
+      file = "\(workingDirectory)/\(program.value.hasPrefix("./") ? String(program.value.dropFirst(2)) : program.value)"
     } else {
       return command
     }
