@@ -96,6 +96,14 @@ enum Accounts {
     }
   }
 
+  static func userName(_ id: uid_t) -> String? {
+    var entry = passwd()
+    var result: UnsafeMutablePointer<passwd>?
+    var buffer = [CChar](repeating: 0, count: 1 << 14)
+    guard getpwuid_r(id, &entry, &buffer, buffer.count, &result) == 0, result != nil else { return nil }
+    return entry.pw_name.map { String(cString: $0) }
+  }
+
   private static func found(
     _ name: String, _ look: (String, UnsafeMutablePointer<CChar>, Int) -> (code: Int32, found: Bool)
   ) -> Bool {

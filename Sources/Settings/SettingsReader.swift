@@ -58,15 +58,18 @@ package enum SettingsReader {
 }
 
 extension TomlNode {
-  /// The lines of all keys, by their path.
+  /// The lines of all values, by the path of their key.
   fileprivate func origins(file: String) -> [String: Origin] {
     var result: [String: Origin] = [:]
     func walk(_ node: TomlNode, _ path: String) {
       guard case .table(let entries) = node.value else { return }
       for entry in entries {
         let inner = path.isEmpty ? entry.key : "\(path).\(entry.key)"
-        result[inner] = Origin(file: file, line: entry.keyPosition.line)
-        walk(entry.node, inner)
+        if case .table = entry.node.value {
+          walk(entry.node, inner)
+        } else {
+          result[inner] = Origin(file: file, line: entry.keyPosition.line)
+        }
       }
     }
     walk(self, "")

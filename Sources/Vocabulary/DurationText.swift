@@ -31,28 +31,37 @@ extension Duration {
     self = .nanoseconds(total)
   }
 
-  /// The shortest form ``init(text:)`` reads back: `1m30s`, `1.5s`, `100ms`.
-  package var text: String {
+  /// For people: `1m30s`, `1.5s`, `100ms`, at most three decimals. Reads back with ``init(text:)``, the same if it is
+  /// whole milliseconds; else ``exactText`` does.
+  package var text: String { text(decimals: 3) }
+
+  /// The shortest form that reads back as the same whole nanoseconds.
+  package var exactText: String { text(decimals: 9) }
+
+  private func text(decimals: Int) -> String {
     var left = nanoseconds
     if left == 0 { return "0s" }
-    if left < 0 { return "-" + Duration.nanoseconds(left == .min ? .max : -left).text }
-    if left < 1_000_000 { return Self.decimal(left, per: 1_000) + "us" }
-    if left < 1_000_000_000 { return Self.decimal(left, per: 1_000_000) + "ms" }
+    if left < 0 { return "-" + Duration.nanoseconds(left == .min ? .max : -left).text(decimals: decimals) }
+    if left < 1_000_000 { return Self.decimal(left, per: 1_000, decimals) + "us" }
+    if left < 1_000_000_000 { return Self.decimal(left, per: 1_000_000, decimals) + "ms" }
     var parts = ""
     for (suffix, unit) in Self.units.reversed() where unit >= 60_000_000_000 && left >= unit {
       parts += "\(left / unit)\(suffix)"
       left %= unit
     }
-    return left == 0 ? parts : parts + Self.decimal(left, per: 1_000_000_000) + "s"
+    return left == 0 ? parts : parts + Self.decimal(left, per: 1_000_000_000, decimals) + "s"
   }
 
-  /// At most three decimals, none that are zero.
-  private static func decimal(_ value: Int64, per unit: Int64) -> String {
-    let thousandths = (value % unit) * 1_000 / unit
-    guard thousandths > 0 else { return "\(value / unit)" }
-    var digits = String(thousandths)
-    digits = String(repeating: "0", count: 3 - digits.count) + digits
-    while digits.hasSuffix("0") { digits.removeLast() }
-    return "\(value / unit).\(digits)"
+  /// So many decimals at most, none that are zero.
+  private static func decimal(_ value: Int64, per unit: Int64, _ decimals: Int) -> String {
+    var fraction = ""
+    var rest = value % unit
+    while rest > 0, fraction.utf8.count < decimals {
+      rest *= 10
+      fraction += "\(rest / unit)"
+      rest %= unit
+    }
+    while fraction.hasSuffix("0") { fraction.removeLast() }
+    return fraction.isEmpty ? "\(value / unit)" : "\(value / unit).\(fraction)"
   }
 }

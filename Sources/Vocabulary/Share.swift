@@ -10,12 +10,20 @@ package struct Share: Hashable, Sendable, Comparable, CustomStringConvertible {
 
   package init(text: String) throws(QuantityError) {
     let refusal = QuantityError(text: text, accepted: "a share from \"0%\" to \"100%\", such as \"5%\" or \"0.5%\"")
-    guard text.hasSuffix("%"), let percent = Double(text.dropLast()), percent >= 0, percent <= 100 else {
-      throw refusal
+    guard text.hasSuffix("%") else { throw refusal }
+    let parts = text.dropLast().split(separator: ".", omittingEmptySubsequences: false)
+    let isDigits = { (part: Substring, length: ClosedRange<Int>) in
+      length.contains(part.utf8.count) && part.utf8.allSatisfy { (0x30...0x39).contains($0) }
     }
-    let points = (percent * 100).rounded()
-    guard abs(points - percent * 100) < 1e-6 else { throw refusal }
-    basisPoints = UInt32(points)
+    guard let whole = parts.first, isDigits(whole, 1...3), parts.count <= 2 else { throw refusal }
+    var decimals = ""
+    if parts.count == 2 {
+      guard isDigits(parts[1], 1...2) else { throw refusal }
+      decimals = String(parts[1])
+    }
+    while decimals.utf8.count < 2 { decimals += "0" }
+    guard let points = UInt32(whole + decimals), points <= 10_000 else { throw refusal }
+    basisPoints = points
   }
 
   package var description: String {

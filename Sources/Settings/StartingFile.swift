@@ -1,0 +1,98 @@
+internal import Glibc
+
+/// The commented file `baton init` writes. It passes ``SettingsReader`` as it is if its directory and program exist; each
+/// key that is left out stands in it as a comment with its default, taken from the table of ``KnownKey``.
+package struct StartingFile: Sendable {
+  package var name: String
+  /// Absolute.
+  package var directory: String
+  package var command: [String]
+  /// The engine listens on it at every address of the host.
+  package var port: UInt16
+  /// Required when batond is to run as root; see ``suggestedUser(directory:)``.
+  package var user: String?
+
+  package init(name: String, directory: String, command: [String], port: UInt16, user: String?) {
+    self.name = name
+    self.directory = directory
+    self.command = command
+    self.port = port
+    self.user = user
+  }
+
+  /// For a service root will run: who owns the directory, unless that is root, else `nobody`. nil for other users, who
+  /// can only start engines as themselves.
+  package static func suggestedUser(directory: String) -> String? {
+    guard geteuid() == 0 else { return nil }
+    var status = stat()
+    guard stat(directory, &status) == 0, status.st_uid != 0 else { return "nobody" }
+    return Accounts.userName(status.st_uid) ?? "nobody"
+  }
+
+  package var text: String {
+    let values: [KnownKey: String] = [
+      .serviceDescription: TomlText.quoted(name),
+      .serviceDirectory: TomlText.quoted(directory),
+      .socketListen: "\"*:\(port)\"",
+      .engineCommand: TomlText.list(command),
+      .engineSockets: "[\"http\"]",
+      .engineReady: "\"notify\"",
+      .engineProve: "{ socket = \"http\", path = \"/\" }",
+      .serviceUser: user.map { TomlText.quoted($0) } ?? "",
+    ].filter { !$0.value.isEmpty }
+    return """
+      # How batond keeps \(name) answering; see baton.toml(5). A # before a key means that it is left out, and shows
+      # what holds then or an example. Check this file with: baton check \(name)
+
+      \(section("service", .service, values))
+      # mode, owner and group are for sockets at a path.
+      \(section("socket.http", .socket, values, without: [.socketMode, .socketOwner, .socketGroup]))
+      \(section("engine.web", .engine, values))
+      \(section("handover", .handover, values))
+      \(section("shutdown", .shutdown, values))
+      """
+  }
+
+  private func section(
+    _ title: String, _ section: KnownKey.Section, _ values: [KnownKey: String], without omitted: Set<KnownKey> = []
+  ) -> String {
+    var text = "[\(title)]\n"
+    for key in section.keys where !omitted.contains(key) {
+      text += "# \(key.entry.summary) \(explanation(key))\n"
+      if let value = values[key] {
+        text += "\(key.name) = \(value)\n"
+      } else {
+        text += "#\(key.name) = \(example(key))\n"
+      }
+    }
+    return text
+  }
+
+  private func explanation(_ key: KnownKey) -> String {
+    let form = key.entry.form.accepted
+    return "(\(form); \(key.entry.fallback.text))"
+  }
+
+  /// A value that may stand for a key that is left out: its default, where that is a value.
+  private func example(_ key: KnownKey) -> String {
+    if case .value(let toml) = key.entry.fallback { return toml }
+    switch key {
+    case .engineRestart: return Self.defaults(of: .restart)
+    case .engineDrain: return "{ save = \(TomlText.list(command + ["save"])) }"
+    case .engineLimits: return "{ nofile = 65536 }"
+    case .engineWatchdog: return "\"10s\""
+    case .handoverTrial: return "{ share = \"5%\", for = \"10s\" }"
+    case .shutdownIntake: return "\"2s\""
+    case .shutdownEngines: return "\"22s\""
+    case .shutdownDatabase, .shutdownRedis: return "\"3s\""
+    default: return TomlText.quoted(user ?? "nobody")
+    }
+  }
+
+  private static func defaults(of section: KnownKey.Section) -> String {
+    let pairs = section.keys.compactMap { key in
+      if case .value(let toml) = key.entry.fallback { "\(key.name) = \(toml)" } else { nil }
+    }
+    return "{ \(pairs.joined(separator: ", ")) }"
+  }
+}
