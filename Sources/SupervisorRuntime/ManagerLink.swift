@@ -33,7 +33,8 @@ package final class ManagerLink {
 
   package var isPresent: Bool { client != nil }
 
-  func tell(_ message: ManagerMessage) {
+  func tell(_ message: ManagerMessage, status text: String) {
+    status = text
     switch message {
     case .ready:
       deliver([.ready, .status(status)])

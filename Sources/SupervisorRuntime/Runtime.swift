@@ -168,7 +168,7 @@ package final class Runtime {
       generations[id] = nil
       workers.forget(id)
     case .note(let note): tell(note)
-    case .tell(let message): manager.tell(message)
+    case .tell(let message): manager.tell(message, status: statusLine)
     case .exit(let code):
       exitCode = code
       manager.tell(status: statusLine, isBusy: false)
@@ -183,6 +183,8 @@ package final class Runtime {
       lastLines: workers.lastLines)
     guard let outcome else { return }
     lastOutcome = outcome
+    // Settings are read and workers started: most of what did that is not needed again for a long time.
+    loop.schedule(after: .seconds(1)) { ResidentCode.giveBack() }
     guard outcome.result != .done else { return }
     var happening = Happening(.operationRefused, "\(outcome.what); \(outcome.holds)")
     happening.operation = operation
