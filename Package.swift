@@ -14,8 +14,8 @@ let strictC: [CSetting] = [
   .define("_GNU_SOURCE"), .enableWarning("all"), .enableWarning("extra"), .treatAllWarnings(as: .error),
 ]
 
-func layer(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-  .target(name: name, dependencies: dependencies, swiftSettings: strict)
+func layer(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
+  .target(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: strict)
 }
 
 func tests(of name: String, _ dependencies: [Target.Dependency] = [], name testName: String? = nil) -> Target {
@@ -58,7 +58,9 @@ let package = Package(
       "SupervisorRuntime", ["Vocabulary", "LinuxSystem", "CLinux", "Systemd", "Supervision", "Settings", "Ledger"]),
 
     // Layer 4: the contract and its two ends.
-    layer("ControlProtocol", ["Vocabulary", "CJansson"]),
+    layer(
+      "ControlProtocol", ["Vocabulary", "CJansson"],
+      exclude: ["io.baton.Service.varlink", "org.varlink.service.varlink"]),
     layer("ControlServer", ["Vocabulary", "LinuxSystem", "CLinux", "ControlProtocol"]),
     layer("ControlClient", ["Vocabulary", "LinuxSystem", "CLinux", "ControlProtocol"]),
 

@@ -1,1 +1,0 @@
-// The surface of ControlProtocol.
