@@ -14,7 +14,7 @@ package enum ControlError: Error, Hashable, Sendable {
   case busy(holder: String, since: WallTime?)
   case unknownEngine(String)
   /// The act ended otherwise than asked.
-  case failed(Verdict)
+  case failed(VerdictReport)
 
   /// Without parameters: what the interface description declares and baton-protocol(7) lists.
   package enum Kind: String, CaseIterable, Hashable, Sendable {
@@ -81,7 +81,7 @@ package enum ControlError: Error, Hashable, Sendable {
       self = .notAllowed(method: try fields.required("method"), allowed: try fields.required("allowed"))
     case .busy: self = .busy(holder: try fields.required("holder"), since: try fields.optional("sinceUsec"))
     case .unknownEngine: self = .unknownEngine(try fields.required("engine"))
-    case .failed: self = .failed(try Verdict(json: parameters))
+    case .failed: self = .failed(try VerdictReport(json: parameters))
     }
   }
 }

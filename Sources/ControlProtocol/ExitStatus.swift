@@ -10,7 +10,7 @@ package enum ExitStatus: Int, CaseIterable, Hashable, Sendable {
   case notAllowed = 77
   case settingsWrong = 78
 
-  package init(_ outcome: Verdict.Outcome) {
+  package init(_ outcome: VerdictReport.Outcome) {
     switch outcome {
     case .done, .accepted: self = .done
     case .failed: self = .failed

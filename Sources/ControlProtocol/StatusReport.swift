@@ -195,7 +195,7 @@ package struct StatusReport: Hashable, Sendable {
 
   package struct LastHandover: Hashable, Sendable {
     package var operation: OperationID
-    package var outcome: Verdict.Outcome
+    package var outcome: VerdictReport.Outcome
     package var reason: String
     package var from: GenerationID?
     package var to: GenerationID
@@ -203,7 +203,7 @@ package struct StatusReport: Hashable, Sendable {
     package var ended: WallTime
 
     package init(
-      operation: OperationID, outcome: Verdict.Outcome, reason: String, from: GenerationID?, to: GenerationID,
+      operation: OperationID, outcome: VerdictReport.Outcome, reason: String, from: GenerationID?, to: GenerationID,
       took: Duration, ended: WallTime
     ) {
       self.operation = operation

@@ -9,18 +9,18 @@ package import Vocabulary
 package final class ControlReply {
   package let caller: Caller
   private let waits: Bool
-  private let act: Verdict.Act
+  private let act: VerdictReport.Act
   private var operation: OperationID?
   private var send: ((Answer) -> Void)?
 
   enum Answer {
     case progress(Progress)
-    case verdict(Verdict)
+    case verdict(VerdictReport)
     case error(ControlError)
   }
 
   /// `send` is called on the loop's thread, and let go after the last answer.
-  init(caller: Caller, act: Verdict.Act, waits: Bool, send: @escaping (Answer) -> Void) {
+  init(caller: Caller, act: VerdictReport.Act, waits: Bool, send: @escaping (Answer) -> Void) {
     self.caller = caller
     self.act = act
     self.waits = waits
@@ -38,7 +38,7 @@ package final class ControlReply {
     guard !waits else { return }
     end(
       .verdict(
-        Verdict(
+        VerdictReport(
           operation: operation, act: act, outcome: .accepted, what: "\(act.rawValue) begun", holds: holds,
           next: "baton status shows how it goes", took: .zero)))
   }
@@ -49,7 +49,7 @@ package final class ControlReply {
     send?(.progress(Progress(operation: operation, text: text)))
   }
 
-  package func finish(_ verdict: Verdict) { end(.verdict(verdict)) }
+  package func finish(_ verdict: VerdictReport) { end(.verdict(verdict)) }
 
   /// The act did not begin.
   package func refuse(_ error: ControlError) { end(.error(error)) }
@@ -60,9 +60,9 @@ package final class ControlReply {
   }
 }
 
-extension Verdict {
-  fileprivate static func dropped(operation: OperationID?, act: Act) -> Verdict {
-    Verdict(
+extension VerdictReport {
+  fileprivate static func dropped(operation: OperationID?, act: Act) -> VerdictReport {
+    VerdictReport(
       operation: operation ?? OperationID("-"), act: act, outcome: .needsPerson,
       what: "\(act.rawValue): the supervisor lost the call (a bug)", holds: "not known; baton status tells",
       next: "report it, with the journal of the unit", took: .zero)

@@ -62,8 +62,8 @@ import Testing
     #expect(text.contains("phase: \(words(StatusReport.HandoverPhase.self))"))
     #expect(text.contains("handover: \(words(StatusReport.HandoverKind.self))"))
     #expect(text.contains("stage: \(words(StatusReport.Stage.self))"))
-    #expect(text.contains("outcome: \(words(Verdict.Outcome.self))"))
-    #expect(text.contains("act: \(words(Verdict.Act.self))"))
+    #expect(text.contains("outcome: \(words(VerdictReport.Outcome.self))"))
+    #expect(text.contains("act: \(words(VerdictReport.Act.self))"))
   }
 
   @Test func everyMethodAndErrorIsDescribed() throws {

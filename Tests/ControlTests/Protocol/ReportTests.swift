@@ -14,8 +14,8 @@ import Vocabulary
   @Test(arguments: [Sample.serving, Sample.troubled, Sample.starting])
   func statusReport(_ report: StatusReport) throws { try roundTrip(report) }
 
-  @Test(arguments: Verdict.Outcome.allCases)
-  func verdict(_ outcome: Verdict.Outcome) throws {
+  @Test(arguments: VerdictReport.Outcome.allCases)
+  func verdict(_ outcome: VerdictReport.Outcome) throws {
     var verdict = Sample.refused
     verdict.outcome = outcome
     try roundTrip(verdict)
@@ -42,11 +42,11 @@ import Vocabulary
   }
 
   @Test func verdictIsBounded() {
-    let verdict = Verdict(
+    let verdict = VerdictReport(
       operation: OperationID("x"), act: .reload, outcome: .failed, what: "", holds: "",
       lastLines: (1...100).map { "\($0) " + String(repeating: "é", count: 2_000) }, took: .zero)
-    #expect(verdict.lastLines.count == Verdict.maximumLines)
+    #expect(verdict.lastLines.count == VerdictReport.maximumLines)
     #expect(verdict.lastLines.last?.hasPrefix("100 ") == true)
-    #expect(verdict.lastLines.allSatisfy { $0.utf8.count <= Verdict.maximumLineBytes })
+    #expect(verdict.lastLines.allSatisfy { $0.utf8.count <= VerdictReport.maximumLineBytes })
   }
 }

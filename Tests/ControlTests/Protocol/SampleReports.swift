@@ -91,7 +91,7 @@ enum Sample {
     since: ago(1), supervisor: .init(pid: 77, version: "0.1.0", uptime: .zero, rss: ByteCount(0), steering: false),
     serving: nil, release: nil, engines: [], sockets: [], handover: nil, lastHandover: nil, draining: [], warnings: [])
 
-  static let refused = Verdict(
+  static let refused = VerdictReport(
     operation: OperationID("reload-13"), act: .reload, outcome: .failed,
     what: "generation 13 was refused: web.2 exited with 3 before it was ready",
     holds: "generation 12 of release 2026-11-20.3 serves, untouched",
@@ -99,7 +99,7 @@ enum Sample {
     lastLines: ["loading configuration", "panic: open /etc/hotgo/key: permission denied"],
     took: .milliseconds(310), generation: GenerationID(13), release: ReleaseID("2026-11-21.1"))
 
-  static let done = Verdict(
+  static let done = VerdictReport(
     operation: OperationID("reload-14"), act: .reload, outcome: .done, what: "generation 14 serves",
     holds: "generation 14 of release 2026-11-21.2 serves", took: .milliseconds(1_250), generation: GenerationID(14),
     release: ReleaseID("2026-11-21.2"))

@@ -1,7 +1,7 @@
 package import Vocabulary
 
 /// How a long act ended, for the one who asked: what failed, what holds now, what to do next.
-package struct Verdict: Hashable, Sendable {
+package struct VerdictReport: Hashable, Sendable {
   package var operation: OperationID
   package var act: Act
   package var outcome: Outcome
@@ -69,7 +69,7 @@ package struct Verdict: Hashable, Sendable {
   }
 }
 
-extension Verdict: JSONValue {
+extension VerdictReport: JSONValue {
   package init(json: JSON) throws(ShapeError) {
     var fields = try Fields(json)
     self.init(
