@@ -11,14 +11,15 @@ package enum Action: Hashable, Sendable {
   case forget(GenerationID)
 
   // Listeners
-  /// Makes a listener for a socket of a generation. Answer: `listenerOpened` or `listenerRefused`.
+  /// Makes a listener for a socket of a generation, at once: the order of these is the kernel's order. Answer, before
+  /// any other event: `listenerOpened`, `listenerRefused` or `listenerMustBeShared`.
   case open(ListenerID, socket: SocketName, generation: GenerationID)
-  /// Adds a spare, with the address of what is there. Answer as for `open`.
-  case join(ListenerID)
+  /// Sockets told apart by their path: the listener of the rule is renamed over the public path.
   case attach(SocketKey, SteeringProgram, SteeringRule)
+  /// Whatever copies there are, it leaves its group now; one that is not there (any more) is no error.
   case close(ListenerID)
   case relisten(ListenerID)
-  /// Answer: `quiet`, within a bound.
+  /// Answer: `quiet`, within a bound, unless it is closed before.
   case watchQuiet(ListenerID)
 
   // Workers

@@ -17,7 +17,8 @@ package enum Event: Hashable, Sendable {
   case settingsRefused(OperationID, String)
 
   // Listeners
-  case listenerOpened(ListenerID)
+  /// `isPermanent`: it was handed over by a socket unit, which keeps a copy of its own.
+  case listenerOpened(ListenerID, isPermanent: Bool = false)
   case listenerRefused(ListenerID, String)
   /// No second listener can be had here (another user owns the first): the generations share it.
   case listenerMustBeShared(ListenerID)
@@ -40,6 +41,7 @@ package enum Event: Hashable, Sendable {
   case proofAnswered(GenerationID, EngineName, number: Int, failure: String?)
 
   // Shutdown
+  /// A command ended, or the ledger is closed. A command that was cut does not answer.
   case stageWorkDone(Stage)
 
   /// The instant of ``Supervisor/nextDeadline`` has come.

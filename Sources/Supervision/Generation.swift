@@ -35,9 +35,15 @@ package struct Engine: Hashable, Sendable {
 
   package var isReady: Bool { phase == .started && workers.allSatisfy(\.isReady) }
   package var isGone: Bool { workers.allSatisfy(\.isGone) }
-  package var hasFailed: Bool { workers.allSatisfy(\.hasFailed) }
+  package var hasFailed: Bool { !workers.isEmpty && workers.allSatisfy(\.hasFailed) }
   /// Nothing more will come of waiting: each worker is ready or given up.
   var hasSettled: Bool { phase == .started && workers.allSatisfy { $0.isReady || $0.hasFailed } }
+
+  /// Where that very run is, nil when it is over. Slots are in order unless the engine was scaled, so no search.
+  func place(of id: WorkerID) -> Int? {
+    if workers.indices.contains(id.slot - 1), workers[id.slot - 1].id == id { return id.slot - 1 }
+    return workers.firstIndex { $0.id == id }
+  }
 }
 
 /// The workers started from one release and one resolved configuration, and the listeners they were given.
@@ -56,7 +62,11 @@ package struct Generation: Hashable, Sendable {
     package internal(set) var cutAt: Instant
     /// Listeners that were steered away from and still hold connections.
     package internal(set) var unquiet: Set<ListenerID>
+    /// Whether a worker that dies before its turn to end comes back, for the clients that are left.
+    let mayRestart: Bool
     var isCut = false
+
+    var deadline: Instant? { isCut ? nil : cutAt }
   }
 
   package let plan: GenerationPlan
@@ -80,9 +90,28 @@ package struct Generation: Hashable, Sendable {
   func index(of name: EngineName) -> Int? { engines.firstIndex { $0.plan.name == name } }
   package func engine(_ name: EngineName) -> Engine? { engines.first { $0.plan.name == name } }
 
-  var deadline: Instant? {
-    let workers = engines.flatMap { $0.workers.compactMap(\.deadline) }
-    return (workers + [draining.flatMap { $0.isCut ? nil : $0.cutAt }].compactMap { $0 }).min()
+  /// The next instant at which time alone changes something in a worker.
+  var workerDeadline: Instant? {
+    var next: Instant?
+    for engine in engines.indices {
+      for place in engines[engine].workers.indices {
+        guard let deadline = engines[engine].workers[place].deadline else { continue }
+        next = next.map { min($0, deadline) } ?? deadline
+      }
+    }
+    return next
+  }
+
+  func workers(dueAt now: Instant) -> [WorkerID] {
+    engines.flatMap { engine in
+      engine.workers.compactMap { worker in worker.deadline.flatMap { $0 <= now ? worker.id : nil } }
+    }
+  }
+
+  /// In place: with hundreds of workers nothing is copied for one of them.
+  mutating func update(_ index: Int, _ place: Int, _ change: (inout Worker, EnginePlan) -> [Action]) -> [Action] {
+    let plan = engines[index].plan
+    return change(&engines[index].workers[place], plan)
   }
 
   // MARK: Starting
@@ -109,9 +138,11 @@ package struct Generation: Hashable, Sendable {
   // MARK: Stopping
 
   /// Stops engines in the reverse of `after`: each when those that come after it are gone. Only those of `stages`.
+  /// From the last to the first, so that one pass goes as far as is possible now.
   mutating func stopNext(of stages: Set<Stage>, killBy limit: Instant, at now: Instant) -> [Action] {
     var actions: [Action] = []
-    for index in engines.indices where engines[index].phase != .ending && stages.contains(engines[index].plan.stage) {
+    for index in engines.indices.reversed()
+    where engines[index].phase != .ending && stages.contains(engines[index].plan.stage) {
       let name = engines[index].plan.name
       let isDue = engines.allSatisfy { !($0.plan.after.contains(name) && stages.contains($0.plan.stage)) || $0.isGone }
       if isDue { actions += stop(index, killBy: limit, at: now) }
@@ -128,7 +159,16 @@ package struct Generation: Hashable, Sendable {
     }
   }
 
-  /// Kills every worker of `stages` that is still there; returns whom.
+  /// What waits to be started again stays as it is: nothing is started any more.
+  mutating func cancelRestarts() {
+    for index in engines.indices {
+      for place in engines[index].workers.indices {
+        if case .waiting = engines[index].workers[place].state { engines[index].workers[place].state = .idle }
+      }
+    }
+  }
+
+  /// Kills every worker of `stages` that is still there and not killed yet; returns whom.
   mutating func cut(_ stages: Set<Stage>, at now: Instant) -> (cut: [WorkerID], actions: [Action]) {
     var cut: [WorkerID] = []
     var actions: [Action] = []

@@ -2,7 +2,9 @@ package import Vocabulary
 
 /// An orderly end: stop intake, drain engines, close the database, close Redis, inside one budget.
 ///
-/// Each stage may take its slice and what earlier ones left of theirs, and never more than is left of the whole.
+/// Each stage may take its slice and what earlier ones left of theirs, and never more than is left of the whole. What
+/// still runs then is killed; only for the kernel to clear it away, and for the ledger to be closed, a stage may take
+/// ``clearingGrace`` more.
 package struct Shutdown: Hashable, Sendable {
   package let cause: ShutdownCause
   package let startedAt: Instant
@@ -11,72 +13,76 @@ package struct Shutdown: Hashable, Sendable {
   package internal(set) var stage: Stage = .intake
   package internal(set) var stageStartedAt: Instant
   package internal(set) var stageEndsAt: Instant
-  /// Time that earlier stages did not use.
-  var carried: Duration = .zero
-  var unquiet: Set<ListenerID> = []
+  var step: Step
   /// Workers killed because their stage's time was up.
   package internal(set) var cut: [WorkerID] = []
   var cutInStage: [WorkerID] = []
-  var stageIsCut = false
-  var work: StageWork = .none
+  /// Nothing is waited for that can be killed.
   package internal(set) var isImmediate = false
 
-  /// What a stage does once its engines are gone.
-  enum StageWork: Hashable, Sendable {
-    case none
+  /// How far the stage is.
+  enum Step: Hashable, Sendable {
+    /// Clients are gone or on their way elsewhere. Exits: the next stage.
+    case quieting(Set<ListenerID>)
+    /// Its engines end. Exits: `clearing` (time is up), `running`, `closing`, the next stage.
+    case ending
+    /// What was killed leaves the process table. Exits: as for `ending`.
+    case clearing(until: Instant)
+    /// One of its commands runs. Exits: `running` (the next one), `closing`, the next stage.
     case running(Int)
-    case closingLedger
-    case done
+    /// The ledger writes its last. Exits: the next stage.
+    case closing(until: Instant)
   }
 
   /// After SIGKILL the kernel needs a moment; one in uninterruptible sleep is not waited for longer than this.
-  static let clearingGrace = Duration.seconds(2)
+  package static let clearingGrace = Duration.seconds(2)
 
-  var nextDeadline: Instant {
-    switch work {
-    case .running: stageEndsAt
-    case .closingLedger: stageEndsAt + Self.clearingGrace
-    case .none, .done: stageIsCut ? stageEndsAt + Self.clearingGrace : stageEndsAt
+  var deadlineOfStep: Instant {
+    switch step {
+    case .quieting, .ending, .running: stageEndsAt
+    case .clearing(let until), .closing(let until): until
     }
   }
+
+  func isLate(at now: Instant) -> Bool { isImmediate || now >= stageEndsAt }
 }
 
 extension Supervisor {
+  // MARK: Asked for
+
+  /// The first cause holds: a second request changes nothing.
   mutating func stop(_ cause: ShutdownCause, at now: Instant) -> [Action] {
     guard !isStopping else { return [] }
-    var answers: [Action] = []
-    if case .changing(let change) = phase {
-      answers += change.operations.map { .finish($0, .refused(.stopped, serving: serving)) }
-    }
-    if let scaling { answers.append(.finish(scaling.operation, .refused(.stopped, serving: serving))) }
-    answers += waitingReloads.map { .finish($0, .refused(.stopped, serving: serving)) }
-    waitingReloads = []
-    scaling = nil
+    let answers = answersToStop()
+    for id in generations.keys { generations[id]?.cancelRestarts() }
     let plan = shutdownPlan
-    var shutdown = Shutdown(
-      cause: cause, startedAt: now, deadline: now + plan.timeout, stageStartedAt: now,
-      stageEndsAt: now + min(plan.timeout, plan.slices[.intake] ?? .zero))
-    var actions: [Action] = answers + [.tell(.stopping), .note(.shutdownStarted(cause, timeout: plan.timeout))]
-    switch cause {
-    case .stop:
-      // What waits in the queues is taken before anybody is told to end.
-      shutdown.unquiet = Set(groups.values.filter { $0.kind != .constant }.map(\.serving))
-      actions.append(.removeStoredListeners)
-      actions += shutdown.unquiet.sorted().map { .watchQuiet($0) }
-    case .restart, .failure: break
-    }
+    // What waits in the queues is taken before anybody is told to end, unless somebody comes to take it later.
+    let listeners = cause == .stop ? Set(groups.values.filter { $0.kind != .constant }.flatMap(\.rule.listeners)) : []
+    phase = .stopping(
+      Shutdown(
+        cause: cause, startedAt: now, deadline: now + plan.timeout, stageStartedAt: now,
+        stageEndsAt: now + min(plan.timeout, plan.slices[.intake] ?? .zero), step: .quieting(listeners)))
+    return answers + [.tell(.stopping), .note(.shutdownStarted(cause, timeout: plan.timeout))]
+      + (cause == .stop ? [.removeStoredListeners] : []) + listeners.sorted().map { .watchQuiet($0) }
+  }
+
+  /// Each stage is cut as it comes; their order stays.
+  mutating func stopNow(at now: Instant) -> [Action] {
+    let actions = stop(.stop, at: now)
+    guard case .stopping(var shutdown) = phase else { return actions }
+    shutdown.isImmediate = true
     phase = .stopping(shutdown)
     return actions
   }
 
-  /// Everything that runs is killed, the stages that are left are gone through empty.
-  mutating func stopNow(at now: Instant) -> [Action] {
-    let actions = isStopping ? [] : stop(.stop, at: now)
-    guard case .stopping(var shutdown) = phase else { return actions }
-    shutdown.isImmediate = true
-    shutdown.unquiet = []
-    phase = .stopping(shutdown)
-    return actions + cutStages(Set(Stage.allCases), at: now)
+  private mutating func answersToStop() -> [Action] {
+    var operations: [OperationID] = []
+    if case .changing(let change) = phase { operations += change.operations }
+    if let scaling { operations.append(scaling.operation) }
+    operations += waitingReloads
+    scaling = nil
+    waitingReloads = []
+    return operations.map { .finish($0, .refused(.stopped, serving: serving)) }
   }
 
   private var shutdownPlan: ShutdownPlan {
@@ -84,109 +90,120 @@ extension Supervisor {
     return generation?.plan.shutdown ?? ShutdownPlan(timeout: .seconds(30), slices: [:])
   }
 
-  mutating func quietAtIntake(_ listener: ListenerID) -> [Action] {
-    guard case .stopping(var shutdown) = phase, shutdown.unquiet.remove(listener) != nil else { return [] }
+  // MARK: Events
+
+  mutating func quietAtIntake(_ listener: ListenerID) {
+    guard case .stopping(var shutdown) = phase, case .quieting(var unquiet) = shutdown.step else { return }
+    unquiet.remove(listener)
+    shutdown.step = .quieting(unquiet)
     phase = .stopping(shutdown)
-    return []
   }
 
   mutating func stageWorkDone(_ stage: Stage, at now: Instant) -> [Action] {
-    guard case .stopping(var shutdown) = phase, shutdown.stage == stage else { return [] }
-    switch shutdown.work {
-    case .none, .done: return []
-    case .running(let index): return runWork(&shutdown, after: index, at: now)
-    case .closingLedger:
-      shutdown.work = .done
-      phase = .stopping(shutdown)
-      return []
+    guard case .stopping(let shutdown) = phase, shutdown.stage == stage else { return [] }
+    switch shutdown.step {
+    case .quieting, .ending, .clearing: return []
+    case .running(let index): return runCommand(index + 1, shutdown, at: now)
+    case .closing: return endStage(shutdown, at: now)
     }
   }
+
+  /// Its own time, or that of its stage, was up before it was done.
+  mutating func noteCut(_ worker: WorkerID) {
+    guard case .stopping(var shutdown) = phase else { return }
+    shutdown.cutInStage.append(worker)
+    phase = .stopping(shutdown)
+  }
+
+  // MARK: Stages
 
   mutating func advanceShutdown(_ shutdown: Shutdown, at now: Instant) -> [Action] {
-    switch shutdown.stage {
-    case .intake:
-      return shutdown.unquiet.isEmpty || now >= shutdown.stageEndsAt ? endStage(shutdown, at: now) : []
-    case .engines, .database, .redis:
-      return advanceStage(shutdown, at: now)
-    }
-  }
-
-  private mutating func advanceStage(_ shutdown: Shutdown, at now: Instant) -> [Action] {
-    var shutdown = shutdown
-    let stages: Set<Stage> = [shutdown.stage]
-    let isGone = generations.values.allSatisfy { generation in
-      generation.engines.allSatisfy { !stages.contains($0.plan.stage) || $0.isGone }
-    }
-    if !isGone && !shutdown.stageIsCut {
-      guard now < shutdown.stageEndsAt, !shutdown.isImmediate else { return cutStages(stages, at: now) }
-      return generations.keys.sorted().flatMap {
-        generations[$0]?.stopNext(of: stages, killBy: shutdown.stageEndsAt, at: now) ?? []
-      }
-    }
-    guard isGone || now >= shutdown.stageEndsAt + Shutdown.clearingGrace else { return [] }
-    switch shutdown.work {
-    case .none: return runWork(&shutdown, after: -1, at: now)
-    case .done: return endStage(shutdown, at: now)
+    switch shutdown.step {
+    case .quieting(let unquiet):
+      guard unquiet.isEmpty || shutdown.isLate(at: now) else { return [] }
+      return (shutdown.cause == .stop ? closeIntake() : []) + endStage(shutdown, at: now)
+    case .ending: return endEngines(shutdown, at: now)
+    case .clearing(let until):
+      return isGone(shutdown.stage) || until <= now ? runCommand(0, shutdown, at: now) : []
     case .running:
-      guard now >= shutdown.stageEndsAt else { return [] }
-      return [.cutStageCommand(shutdown.stage)] + runWork(&shutdown, after: .max - 1, at: now)
-    case .closingLedger:
-      return now >= shutdown.stageEndsAt + Shutdown.clearingGrace ? endStage(shutdown, at: now) : []
+      guard shutdown.isLate(at: now) else { return [] }
+      return [.cutStageCommand(shutdown.stage)] + finishWork(shutdown, at: now)
+    case .closing(let until): return until <= now ? endStage(shutdown, at: now) : []
     }
   }
 
-  /// The commands of a stage one by one, then batond's own part of it. The ledger is closed even when time is up.
-  private mutating func runWork(_ shutdown: inout Shutdown, after index: Int, at now: Instant) -> [Action] {
-    let isLate = shutdown.isImmediate || now >= shutdown.stageEndsAt
-    let count = isLate ? 0 : shutdownPlan.commands[shutdown.stage] ?? 0
-    var actions: [Action] = []
-    if index + 1 < count {
-      shutdown.work = .running(index + 1)
-      actions = [.runStageCommand(shutdown.stage, index + 1)]
-    } else if shutdown.stage == .database {
-      shutdown.work = .closingLedger
-      actions = [.closeLedger]
-    } else {
-      shutdown.work = .done
+  /// From here on clients are refused at once, instead of waiting for somebody who will not come. What a socket unit
+  /// holds stays open: it starts us again.
+  private mutating func closeIntake() -> [Action] {
+    groups.keys.sorted().flatMap { key -> [Action] in
+      guard let group = groups[key], group.permanent.isEmpty else { return [] }
+      groups[key] = nil
+      return group.members.map { .close($0) }
     }
-    phase = .stopping(shutdown)
-    return actions
   }
 
-  private mutating func cutStages(_ stages: Set<Stage>, at now: Instant) -> [Action] {
-    guard case .stopping(var shutdown) = phase else { return [] }
+  private func isGone(_ stage: Stage) -> Bool {
+    generations.values.allSatisfy { $0.engines.allSatisfy { $0.plan.stage != stage || $0.isGone } }
+  }
+
+  private mutating func endEngines(_ shutdown: Shutdown, at now: Instant) -> [Action] {
+    guard !shutdown.isLate(at: now) || isGone(shutdown.stage) else { return cutEngines(shutdown, at: now) }
+    let actions = generations.keys.sorted().flatMap {
+      generations[$0]?.stopNext(of: [shutdown.stage], killBy: shutdown.stageEndsAt, at: now) ?? []
+    }
+    return isGone(shutdown.stage) ? actions + runCommand(0, shutdown, at: now) : actions
+  }
+
+  private mutating func cutEngines(_ shutdown: Shutdown, at now: Instant) -> [Action] {
+    var next = shutdown
     var actions: [Action] = []
     for id in generations.keys.sorted() {
-      guard var generation = generations[id] else { continue }
-      let cut = generation.cut(stages, at: now)
-      generations[id] = generation
-      shutdown.cutInStage += cut.cut
+      guard let cut = generations[id]?.cut([shutdown.stage], at: now) else { continue }
+      next.cutInStage += cut.cut
       actions += cut.actions
     }
-    shutdown.stageIsCut = true
-    shutdown.stageEndsAt = min(shutdown.stageEndsAt, now)
-    phase = .stopping(shutdown)
+    next.step = .clearing(until: now + Shutdown.clearingGrace)
+    phase = .stopping(next)
     return actions
+  }
+
+  /// The commands of a stage one by one while its time lasts, then batond's own part of it.
+  private mutating func runCommand(_ index: Int, _ shutdown: Shutdown, at now: Instant) -> [Action] {
+    guard !shutdown.isLate(at: now), index < shutdownPlan.commands[shutdown.stage] ?? 0 else {
+      return finishWork(shutdown, at: now)
+    }
+    var next = shutdown
+    next.step = .running(index)
+    phase = .stopping(next)
+    return [.runStageCommand(shutdown.stage, index)]
+  }
+
+  /// The ledger is closed even when time is up.
+  private mutating func finishWork(_ shutdown: Shutdown, at now: Instant) -> [Action] {
+    guard shutdown.stage == .database else { return endStage(shutdown, at: now) }
+    var next = shutdown
+    next.step = .closing(until: max(now, shutdown.stageEndsAt) + Shutdown.clearingGrace)
+    phase = .stopping(next)
+    return [.closeLedger]
   }
 
   private mutating func endStage(_ shutdown: Shutdown, at now: Instant) -> [Action] {
     var next = shutdown
-    let used = now - shutdown.stageStartedAt
-    let note = Action.note(.stageEnded(shutdown.stage, took: used, cut: shutdown.cutInStage))
-    next.cut += next.cutInStage
+    let note = Action.note(
+      .stageEnded(shutdown.stage, took: now - shutdown.stageStartedAt, cut: shutdown.cutInStage))
+    next.cut += shutdown.cutInStage
     next.cutInStage = []
-    next.stageIsCut = false
-    next.work = .none
     guard let stage = Stage.allCases.first(where: { $0 > shutdown.stage }) else {
       phase = .ended
-      let cut = next.cut.count
       let code: ExitCode = shutdown.cause == .failure ? .failed : .done
-      return [note, .note(.shutdownEnded(took: now - shutdown.startedAt, cut: cut)), .exit(code)]
+      return [note, .note(.shutdownEnded(took: now - shutdown.startedAt, cut: next.cut.count)), .exit(code)]
     }
-    next.carried = max(.zero, shutdown.stageEndsAt - now)
+    // Time that this stage did not use goes to the next one.
+    let carried = max(.zero, shutdown.stageEndsAt - now)
+    let allowance = (shutdownPlan.slices[stage] ?? .zero) + carried
     next.stage = stage
+    next.step = .ending
     next.stageStartedAt = now
-    let allowance = (shutdownPlan.slices[stage] ?? .zero) + next.carried
     next.stageEndsAt = now + max(.zero, min(allowance, shutdown.deadline - now))
     phase = .stopping(next)
     return [note]

@@ -67,19 +67,28 @@ package enum SteeringProgram: Hashable, Sendable {
 ///
 /// The kernel knows a listener only by its place: the order of joining, and when one leaves, the last moves into the gap.
 /// **Invariant**: before and after each join and each leave, every place the program can return is valid and means the
-/// same listener, or only one listener is left. Where closing one would break that, a spare joins first: it is the last
-/// then, and moves into the gap in place of a listener that is in use. (reference: socket(7) SO_ATTACH_REUSEPORT_CBPF.)
+/// same listener, or only one listener is left. Where closing one would break that, it stays in its place, open and idle,
+/// until a later change allows it to go or a new generation takes it: nothing has to be made for that, so nothing can
+/// fail. (Source: socket(7) SO_ATTACH_REUSEPORT_CBPF, and the kernel's reuseport_detach_sock.)
 package struct SteeringGroup: Hashable, Sendable {
   package let kind: SteeringKind
   /// In the kernel's order.
   package private(set) var members: [ListenerID]
   package private(set) var rule: SteeringRule
-  /// Joined to keep the places of others; the next generation takes them first.
-  package private(set) var spares: Set<ListenerID> = []
+  /// Nobody's, and met by nobody: they wait to be closed or taken by the next generation.
+  package private(set) var idle: Set<ListenerID> = []
+  /// systemd's socket unit holds a copy: closing ours would not make them leave, so they are never closed.
+  package private(set) var permanent: Set<ListenerID> = []
+  /// What the kernel was told last; nil before the first time.
+  private var inForce: Attachment?
+
+  private struct Attachment: Hashable {
+    let program: SteeringProgram
+    let rule: SteeringRule
+  }
 
   /// What the runtime does, in this order, with nothing in between.
   package enum Step: Hashable, Sendable {
-    case join(ListenerID)
     case attach(SteeringProgram, SteeringRule)
     case close(ListenerID)
     /// listen(2) again on a socket that somebody shut down: it joins anew, as the last.
@@ -94,60 +103,57 @@ package struct SteeringGroup: Hashable, Sendable {
 
   package var serving: ListenerID { rule.serving }
 
-  /// The steps that add a listener for a candidate: a spare where there is one.
-  package mutating func admit(_ candidate: ListenerID) -> (listener: ListenerID, steps: [Step]) {
-    if let spare = spares.min() {
-      spares.remove(spare)
-      return (spare, [])
+  // MARK: Joining
+
+  /// The listener a new generation gets: an idle one, else `fresh`, which is to be opened.
+  package mutating func admit(_ fresh: ListenerID) -> ListenerID {
+    if let taken = idle.min() {
+      idle.remove(taken)
+      return taken
     }
-    members.append(candidate)
-    return (candidate, [.join(candidate)])
+    members.append(fresh)
+    return fresh
   }
+
+  /// It could not be made: the kernel never had it.
+  mutating func refused(_ listener: ListenerID) { members.removeAll { $0 == listener } }
+
+  /// Unix sockets are told apart by their path, so that an outside copy of one does no harm.
+  mutating func makePermanent(_ listener: ListenerID) {
+    if isOrdered { permanent.insert(listener) }
+  }
+
+  // MARK: Steering
 
   package mutating func steer(_ next: SteeringRule) -> [Step] {
     precondition(next.listeners.allSatisfy(members.contains), "steering to a listener outside the group: \(next)")
     rule = allowed(next)
-    return [.attach(program, rule)]
+    return attach() + closeIdle()
   }
 
-  /// Takes `listener` out for good. `spare` is used when its place may not be filled by the last member.
-  package mutating func retire(_ listener: ListenerID, spare: ListenerID) -> [Step] {
+  // MARK: Leaving
+
+  /// `listener` is quiet and its generation is gone: it is closed now, or as soon as that harms nobody.
+  package mutating func retire(_ listener: ListenerID) -> [Step] {
     guard members.contains(listener) else { return [] }
     precondition(!rule.listeners.contains(listener), "retiring a listener that the rule names: \(listener)")
-    var steps: [Step] = []
-    if !canClose(listener) {
-      members.append(spare)
-      spares.insert(spare)
-      steps.append(.join(spare))
-    }
-    steps += close(listener)
-    while let idle = spares.sorted().first(where: canClose) {
-      spares.remove(idle)
-      steps += close(idle)
-    }
-    return steps
-  }
-
-  /// It could not be made: the kernel never had it.
-  mutating func refused(_ listener: ListenerID) {
-    members.removeAll { $0 == listener }
-    spares.remove(listener)
+    idle.insert(listener)
+    return closeIdle()
   }
 
   /// A worker shut `listener` down behind our back: the kernel has moved the last member already. One that is in use
   /// listens again (as the last); another is only forgotten.
   package mutating func left(_ listener: ListenerID) -> [Step] {
-    guard kind == .program, members.contains(listener) else { return [] }
+    guard members.contains(listener) else { return [] }
+    let isPermanent = permanent.contains(listener)
     remove(listener)
-    var steps: [Step] = []
-    if rule.listeners.contains(listener) {
-      members.append(listener)
-      steps.append(.relisten(listener))
-    } else {
-      spares.remove(listener)
-      steps.append(.close(listener))
-    }
-    return steps + [.attach(program, rule)]
+    guard rule.listeners.contains(listener) else { return [.close(listener)] + attach(isForced: true) }
+    members.append(listener)
+    if isPermanent { permanent.insert(listener) }
+    let attach = attach(isForced: true)
+    // The program is put right before the listener is back, so that no place means two listeners; alone, it has no
+    // group to give a program to before it listens.
+    return members.count == 1 ? [.relisten(listener)] + attach : attach + [.relisten(listener)]
   }
 
   /// The rule in force as places.
@@ -160,7 +166,17 @@ package struct SteeringGroup: Hashable, Sendable {
     }
   }
 
-  private func place(of listener: ListenerID) -> Int { members.firstIndex(of: listener) ?? 0 }
+  // MARK: Places
+
+  /// Whether the kernel tells the members apart by their places.
+  private var isOrdered: Bool {
+    switch kind {
+    case .program, .constant: true
+    case .rename, .shared: false
+    }
+  }
+
+  private func place(of listener: ListenerID) -> Int { isOrdered ? members.firstIndex(of: listener) ?? 0 : 0 }
 
   /// Constants only where the kind allows no more.
   private func allowed(_ rule: SteeringRule) -> SteeringRule {
@@ -170,23 +186,33 @@ package struct SteeringGroup: Hashable, Sendable {
     }
   }
 
-  /// Whether the kernel's move of the last member into the gap leaves each place of the program as it is.
-  private func canClose(_ listener: ListenerID) -> Bool {
-    guard !rule.listeners.contains(listener), let last = members.last else { return false }
-    switch kind {
-    case .rename, .shared: return true
-    case .program, .constant: return last == listener || members.count == 2 || !rule.listeners.contains(last)
-    }
+  /// Nothing where the kernel knows it already, and nothing where there is nothing to tell apart.
+  private mutating func attach(isForced: Bool = false) -> [Step] {
+    let next = Attachment(program: program, rule: rule)
+    guard kind != .shared, isForced && isOrdered || next != inForce else { return [] }
+    inForce = next
+    return [.attach(next.program, next.rule)]
   }
 
-  private mutating func close(_ listener: ListenerID) -> [Step] {
-    let before = program
-    remove(listener)
-    // With one listener left any place means it; the program is put right before another may join.
-    return program == before ? [.close(listener)] : [.close(listener), .attach(program, rule)]
+  private mutating func closeIdle() -> [Step] {
+    var steps: [Step] = []
+    while let one = idle.sorted().first(where: canClose) {
+      remove(one)
+      // With one listener left any place means it; the program is put right before another may join.
+      steps += [.close(one)] + attach()
+    }
+    return steps
+  }
+
+  /// Whether the kernel's move of the last member into the gap leaves each place of the program as it is.
+  private func canClose(_ listener: ListenerID) -> Bool {
+    guard !permanent.contains(listener), let last = members.last else { return false }
+    return !isOrdered || last == listener || members.count == 2 || !rule.listeners.contains(last)
   }
 
   private mutating func remove(_ listener: ListenerID) {
+    idle.remove(listener)
+    permanent.remove(listener)
     guard let gap = members.firstIndex(of: listener), let last = members.popLast() else { return }
     if gap < members.count { members[gap] = last }
   }

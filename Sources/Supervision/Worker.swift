@@ -40,16 +40,39 @@ package struct Worker: Hashable, Sendable {
     case idle
     /// Backing off after a crash. Exits: `starting` (time), `idle` (no longer wanted).
     case waiting(until: Instant)
-    /// Spawned. Exits: `ready`, `clearing` (died, late, hangs), `stopping`, `waiting` (could not be spawned).
+    /// Being spawned, or spawned and not ready. Exits: `ready`, `clearing` (died, late), `stopping`.
     case starting(since: Instant, readyAt: Instant?, deadline: Instant)
-    /// At work. Exits: `clearing` (died, hangs), `stopping`.
+    /// At work. Exits: `clearing` (died), `stopping` (asked to, or hangs).
     case ready(since: Instant)
-    /// Asked to end by SIGTERM. Exits: `clearing` (time is up), `idle` (gone).
-    case stopping(since: Instant, killAt: Instant)
+    /// It ends by itself, until its time is up. Exits: `clearing` (died, time is up).
+    case stopping(Stopping)
     /// What is left of it is killed; waits until its group is empty. Exits: `idle`, `waiting`, `starting`, `failed`.
     case clearing(since: Instant)
     /// Given up after too many crashes. Exits: none but a new generation, or `baton restart`.
     case failed(WorkerFault)
+  }
+
+  /// How a worker ends by itself.
+  package struct Stopping: Hashable, Sendable {
+    package enum Step: Hashable, Sendable {
+      /// Told by SIGTERM to finish what it has. With `saveAt` it is asked to save then, or as soon as nothing is pending.
+      case finishing(saveAt: Instant?)
+      /// Asked to save what it has.
+      case saving
+      /// Nothing is left for it to do but to exit.
+      case leaving
+      /// It hangs and got SIGABRT: it may leave a core.
+      case dumping
+    }
+
+    package let since: Instant
+    package internal(set) var killAt: Instant
+    package internal(set) var step: Step
+
+    var deadline: Instant {
+      if case .finishing(let saveAt?) = step { return min(saveAt, killAt) }
+      return killAt
+    }
   }
 
   package internal(set) var id: WorkerID
@@ -65,11 +88,13 @@ package struct Worker: Hashable, Sendable {
   package internal(set) var lastFault: WorkerFault?
   /// Why it is being cleared away, until its place is settled anew.
   package internal(set) var fault: WorkerFault?
-  /// While it may still save its state, the end of that time; `killAt` is then when it is asked to.
-  var saveUntil: Instant?
   /// When it must next show life; nil where nothing watches.
   package internal(set) var liveBy: Instant?
   package internal(set) var missed = 0
+
+  /// One that saved, or has nothing pending, has no work left to lose, but exits better by itself.
+  static let leavingTime = Duration.seconds(1)
+  static let dumpingTime = Duration.seconds(2)
 
   init(id: WorkerID) { self.id = id }
 
@@ -86,11 +111,11 @@ package struct Worker: Hashable, Sendable {
     }
   }
 
-  /// A process exists, or may.
+  /// A process exists, or may, and has not been killed.
   package var isRunning: Bool {
     switch state {
-    case .idle, .failed, .waiting: false
-    case .starting, .ready, .stopping, .clearing: true
+    case .idle, .failed, .waiting, .clearing: false
+    case .starting, .ready, .stopping: true
     }
   }
 
@@ -106,7 +131,7 @@ package struct Worker: Hashable, Sendable {
     case .waiting(let until): until
     case .starting(_, let readyAt, let deadline): min(readyAt ?? deadline, deadline)
     case .ready: liveBy
-    case .stopping(_, let killAt): killAt
+    case .stopping(let stopping): stopping.deadline
     }
   }
 
@@ -127,6 +152,15 @@ package struct Worker: Hashable, Sendable {
   mutating func spawned(_ plan: EnginePlan) -> [Action] {
     guard case .starting = state, plan.readiness == .asked else { return [] }
     return [.askReadiness(id)]
+  }
+
+  /// There is no process; ``settle(_:mayRestart:at:random:)`` follows.
+  mutating func spawnFailed(_ text: String, _ plan: EnginePlan, at now: Instant) -> [Action] {
+    guard isRunning else { return [] }
+    if isWanted { fault = .spawn(text) }
+    mainIsGone = true
+    leave(for: .clearing(since: now), plan, at: now)
+    return [.note(.workerFault(id, .spawn(text)))]
   }
 
   mutating func becameReady(_ plan: EnginePlan, at now: Instant) -> [Action] {
@@ -153,12 +187,12 @@ package struct Worker: Hashable, Sendable {
 
   /// The main process ended. Whatever else lives in its group goes with it, as with systemd's KillMode=mixed.
   mutating func exited(_ reason: ExitReason, _ plan: EnginePlan, at now: Instant) -> [Action] {
-    mainIsGone = true
     switch state {
     case .idle, .failed, .waiting: return []
-    case .clearing: return [.note(.workerExited(id, reason, wanted: false))]
-    case .starting, .ready, .stopping:
-      if isWanted && fault == nil { fault = .exited(reason) }
+    case .clearing, .starting, .ready, .stopping:
+      mainIsGone = true
+      let wasRunning = isRunning
+      if wasRunning && isWanted && fault == nil { fault = .exited(reason) }
       return [.note(.workerExited(id, reason, wanted: !isWanted))] + clear(plan, at: now)
     }
   }
@@ -171,12 +205,13 @@ package struct Worker: Hashable, Sendable {
       fault = reason
       let note = Action.note(.workerFault(id, reason))
       guard case .hangs = reason else { return [note] + clear(plan, at: now) }
-      // One that hangs may leave a core first.
-      state = .stopping(since: now, killAt: now + min(plan.stopTimeout, .seconds(2)))
-      liveBy = nil
+      let killAt = now + min(plan.stopTimeout, Self.dumpingTime)
+      leave(for: .stopping(Stopping(since: now, killAt: killAt, step: .dumping)), plan, at: now)
       return [note, .abort(id)]
     }
   }
+
+  // MARK: Ending
 
   /// Asks it to end. One that waits is simply not started again.
   mutating func stop(killAt: Instant, _ plan: EnginePlan, at now: Instant) -> [Action] {
@@ -186,30 +221,48 @@ package struct Worker: Hashable, Sendable {
     case .waiting:
       state = .idle
       return []
-    case .stopping(let since, let earlier):
-      state = .stopping(since: since, killAt: min(earlier, killAt))
+    case .stopping(var stopping):
+      stopping.killAt = min(stopping.killAt, killAt)
+      state = .stopping(stopping)
       return []
     case .starting, .ready:
-      liveBy = nil
-      var end = killAt
-      if plan.saves {
-        saveUntil = killAt
-        end = killAt + (.zero - min(.seconds(2), (killAt - now) / 4))
-      }
-      state = .stopping(since: now, killAt: end)
+      // The last quarter of its time, two seconds at most, is for saving.
+      let saveAt = plan.saves ? killAt + (.zero - min(.seconds(2), (killAt - now) / 4)) : nil
+      leave(
+        for: .stopping(Stopping(since: now, killAt: killAt, step: .finishing(saveAt: saveAt))), plan, at: now)
       return [.terminate(id)] + (plan.asksPending ? [.askPending(id)] : [])
     }
   }
 
-  /// The time it was given to end is up, or nothing is pending in it: it may save, then it is killed.
+  /// All it had taken is done: it may save, then it has only to exit.
+  mutating func nothingPending(at now: Instant) -> [Action] {
+    guard case .stopping(var stopping) = state, case .finishing(let saveAt) = stopping.step else { return [] }
+    return saveAt == nil ? letLeave(&stopping, at: now) : save(&stopping)
+  }
+
+  mutating func saved(at now: Instant) -> [Action] {
+    guard case .stopping(var stopping) = state, stopping.step == .saving else { return [] }
+    return letLeave(&stopping, at: now)
+  }
+
+  /// It is asked to save if it has not been, else killed.
   mutating func stopTimeIsUp(_ plan: EnginePlan, at now: Instant) -> [Action] {
-    guard case .stopping(let since, _) = state else { return [] }
-    if let until = saveUntil {
-      saveUntil = nil
-      state = .stopping(since: since, killAt: max(until, now))
-      return [.save(id)]
-    }
-    return [.note(.workerKilled(id, after: now - since))] + clear(plan, at: now)
+    guard case .stopping(var stopping) = state else { return [] }
+    if case .finishing(.some) = stopping.step, now < stopping.killAt { return save(&stopping) }
+    return [.note(.workerKilled(id, after: now - stopping.since))] + clear(plan, at: now)
+  }
+
+  private mutating func save(_ stopping: inout Stopping) -> [Action] {
+    stopping.step = .saving
+    state = .stopping(stopping)
+    return [.save(id)]
+  }
+
+  private mutating func letLeave(_ stopping: inout Stopping, at now: Instant) -> [Action] {
+    stopping.step = .leaving
+    stopping.killAt = min(stopping.killAt, now + Self.leavingTime)
+    state = .stopping(stopping)
+    return []
   }
 
   /// Ends it by force. It counts as gone when its group is empty.
@@ -220,20 +273,18 @@ package struct Worker: Hashable, Sendable {
       state = .idle
       return []
     case .starting, .ready, .stopping:
-      countHealth(plan, at: now)
-      state = .clearing(since: now)
-      liveBy = nil
-      saveUntil = nil
+      leave(for: .clearing(since: now), plan, at: now)
       return [.kill(id)]
     }
   }
 
   /// It is gone. Its place is filled again if it is wanted: at once, after a wait, or no more.
-  mutating func settle(_ plan: EnginePlan, at now: Instant, random: inout SplitMix64) -> [Action] {
+  mutating func settle(_ plan: EnginePlan, mayRestart: Bool, at now: Instant, random: inout SplitMix64) -> [Action] {
+    guard case .clearing = state else { return [] }
     let reason = fault
     fault = nil
     if let reason { lastFault = reason }
-    guard isWanted, let reason else {
+    guard isWanted, mayRestart, let reason else {
       state = .idle
       return []
     }
@@ -248,8 +299,10 @@ package struct Worker: Hashable, Sendable {
     return [.note(.workerWaits(id, wait))]
   }
 
-  /// A crash after a healthy run is a first crash again.
-  private mutating func countHealth(_ plan: EnginePlan, at now: Instant) {
+  /// The only way out of `ready`: a crash after a healthy run is a first crash again.
+  private mutating func leave(for next: State, _ plan: EnginePlan, at now: Instant) {
     if case .ready(let since) = state, now - since >= plan.restart.healthyAfter { crashes = 0 }
+    liveBy = nil
+    state = next
   }
 }

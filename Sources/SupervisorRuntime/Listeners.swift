@@ -26,6 +26,8 @@ package final class Listeners {
     /// With the port the kernel chose, where the settings leave it to it.
     let address: SocketAddress
     let storeName: String
+    /// A socket unit has a copy of its own: it is never shut down, and so never leaves its group.
+    var isPermanent = false
     /// A Unix listener that is not yet at its public path.
     var privatePath: String?
     var hangup: EventLoop.Registration?
@@ -50,7 +52,7 @@ package final class Listeners {
         made = try first(id, socket)
       }
       admit(id, made)
-      send(.listenerOpened(id))
+      send(.listenerOpened(id, isPermanent: made.isPermanent))
     } catch {
       if case .cannotJoin(let why) = error {
         report(Happening(.listenerShared, "generations share one listener on \(socket.address.text): \(why)"))
@@ -58,16 +60,6 @@ package final class Listeners {
       } else {
         send(.listenerRefused(id, error.description))
       }
-    }
-  }
-
-  /// A spare: like a member that is there.
-  func join(_ id: ListenerID) {
-    guard let member = entries.first(where: { $0.key.key == id.key })?.value else { return }
-    do throws(ListenError) {
-      admit(id, try join(id, member.socket, member, nil))
-    } catch {
-      report(Happening(.listenerRefused, "no spare listener for \(id.key): \(error)"))
     }
   }
 
@@ -88,7 +80,7 @@ package final class Listeners {
       if case .tcp = socket.address, given.descriptor.makeSteerable() == false { unsteered.insert(id.key) }
       return Entry(
         descriptor: given.descriptor, socket: socket, address: given.descriptor.address(like: socket.address),
-        storeName: name)
+        storeName: name, isPermanent: given.name == socket.name.rawValue)
     }
     switch socket.address {
     case .tcp(let address), .udp(let address):
@@ -262,7 +254,7 @@ package final class Listeners {
     entry.hangup?.cancel()
     manager.removeFromStore(name: entry.storeName)
     switch entry.address {
-    case .tcp: _ = shutdown(entry.descriptor.raw, Int32(SHUT_RDWR))
+    case .tcp: if !entry.isPermanent { _ = shutdown(entry.descriptor.raw, Int32(SHUT_RDWR)) }
     case .udp: break
     case .unix(let path):
       if let beside = entry.privatePath { unlink(beside) }

@@ -150,7 +150,7 @@ package final class Runtime {
   private func perform(_ action: Action) {
     switch action {
     case .loadSettings, .finish, .forget, .note, .tell, .exit: operate(action)
-    case .open, .join, .attach, .close, .relisten, .watchQuiet, .removeStoredListeners: listen(action)
+    case .open, .attach, .close, .relisten, .watchQuiet, .removeStoredListeners: listen(action)
     case .spawn, .terminate, .abort, .kill: work(action)
     case .askReadiness, .askLiveness, .askPending, .save, .prove: ask(action)
     case .runStageCommand(let stage, let index): runStageCommand(stage, index)
@@ -224,7 +224,6 @@ package final class Runtime {
     case .open(let listener, let socket, let id):
       guard let settings = generations[id]?.socket(socket) else { return }
       listeners.open(listener, settings, group: core.groups[listener.key])
-    case .join(let listener): listeners.join(listener)
     case .attach(let key, let program, let rule): listeners.attach(key, program, rule)
     case .close(let listener): listeners.close(listener)
     case .relisten(let listener): listeners.relisten(listener)

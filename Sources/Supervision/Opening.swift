@@ -1,0 +1,145 @@
+import Vocabulary
+
+/// Listeners: how a candidate gets its own, and what is done when one goes its own way.
+extension Supervisor {
+  /// Gives the candidate its listeners: new ones where the generations can be told apart, else those that are there.
+  mutating func openListeners(_ change: Change) -> [Action] {
+    guard let plan = generations[change.candidate]?.plan else { return [] }
+    let kept = Set(plan.engines.filter { change.exclusive.contains($0.name) }.flatMap(\.sockets))
+    var pending: Set<ListenerID> = []
+    var actions: [Action] = []
+    for socket in plan.sockets {
+      let fresh = ListenerID(key: socket.key, number: nextListener)
+      let listener = listener(
+        for: socket, fresh: fresh, keepsOld: change.kind != .handover || kept.contains(socket.name))
+      generations[change.candidate]?.bindings[socket.name] = listener
+      guard listener == fresh else { continue }
+      nextListener += 1
+      pending.insert(fresh)
+      actions.append(.open(fresh, socket: socket.name, generation: change.candidate))
+    }
+    enter(change, .opening(pending))
+    return actions
+  }
+
+  private mutating func listener(for socket: SocketPlan, fresh: ListenerID, keepsOld: Bool) -> ListenerID {
+    guard let group = groups[socket.key] else {
+      groups[socket.key] = SteeringGroup(kind: socket.steering, first: fresh)
+      return fresh
+    }
+    // What the group is was decided when it was made.
+    guard !keepsOld, group.kind == socket.steering, group.kind != .shared else { return group.serving }
+    return groups[socket.key]?.admit(fresh) ?? fresh
+  }
+
+  // MARK: Answers
+
+  mutating func listenerOpened(_ listener: ListenerID, isPermanent: Bool) -> [Action] {
+    if isPermanent { groups[listener.key]?.makePermanent(listener) }
+    guard case .changing(let change) = phase, case .opening(var pending) = change.step,
+      pending.remove(listener) != nil
+    else { return [] }
+    enter(change, .opening(pending))
+    return []
+  }
+
+  mutating func listenerRefused(_ listener: ListenerID, _ text: String, at now: Instant) -> [Action] {
+    forgetListener(listener)
+    guard case .changing(let change) = phase, case .opening(let pending) = change.step, pending.contains(listener)
+    else { return [] }
+    if change.kind == .handover { return abort(.listener(listener, text), at: now) }
+    return failStart(change, .listener(listener, text), at: now)
+  }
+
+  mutating func listenerMustBeShared(_ listener: ListenerID, at now: Instant) -> [Action] {
+    guard groups[listener.key].map({ $0.members != [listener] }) == true else {
+      return listenerRefused(listener, "there is no other listener to share", at: now)
+    }
+    forgetListener(listener)
+    guard case .changing(let change) = phase, case .opening(var pending) = change.step,
+      pending.remove(listener) != nil, let shared = groups[listener.key]?.serving
+    else { return [] }
+    for (name, bound) in generations[change.candidate]?.bindings ?? [:] where bound == listener {
+      generations[change.candidate]?.bindings[name] = shared
+    }
+    enter(change, .opening(pending))
+    return []
+  }
+
+  /// It never came to be: the kernel's order has no place for it.
+  private mutating func forgetListener(_ listener: ListenerID) {
+    if groups[listener.key]?.members == [listener] {
+      groups[listener.key] = nil
+    } else {
+      groups[listener.key]?.refused(listener)
+    }
+  }
+
+  mutating func listenerLeft(_ listener: ListenerID, at now: Instant) -> [Action] {
+    guard groups[listener.key]?.members.contains(listener) == true else { return [] }
+    let steps = groups[listener.key]?.left(listener) ?? []
+    // Whatever it held is gone with it: nobody need wait for it to be quiet.
+    var actions: [Action] = [.note(.listenerLeft(listener))] + self.actions(steps, of: listener.key)
+    if groups[listener.key]?.members.contains(listener) != true { forgetUnquiet(listener) }
+    if case .changing(let change) = phase, isBound(listener, by: change.candidate),
+      serving.map({ isBound(listener, by: $0) }) != true
+    {
+      actions += abort(.listenerLeft(listener), at: now)
+    }
+    return actions
+  }
+
+  private func isBound(_ listener: ListenerID, by id: GenerationID) -> Bool {
+    generations[id]?.bindings.values.contains(listener) == true
+  }
+
+  // MARK: Steering
+
+  /// Steers every address of the candidate by `rule`, which gets the candidate's listener and the serving one.
+  mutating func steer(
+    _ change: Change, _ rule: (_ candidate: ListenerID, _ serving: ListenerID) -> SteeringRule
+  ) -> [Action] {
+    var actions: [Action] = []
+    for listener in Set((generations[change.candidate]?.bindings ?? [:]).values).sorted() {
+      guard let group = groups[listener.key], group.members.contains(listener) else { continue }
+      let next = listener == group.serving ? .everyone(listener) : rule(listener, group.serving)
+      actions += self.actions(groups[listener.key]?.steer(next) ?? [], of: listener.key)
+    }
+    return actions
+  }
+
+  func actions(_ steps: [SteeringGroup.Step], of key: SocketKey) -> [Action] {
+    steps.map { step in
+      switch step {
+      case .attach(let program, let rule): .attach(key, program, rule)
+      case .close(let listener): .close(listener)
+      case .relisten(let listener): .relisten(listener)
+      }
+    }
+  }
+
+  // MARK: Leaving
+
+  /// Listeners that a generation which is over was bound to: those that nobody else has leave their groups.
+  mutating func release(_ listeners: some Collection<ListenerID>) -> [Action] {
+    Set(listeners).sorted().flatMap { release($0) }
+  }
+
+  private mutating func release(_ listener: ListenerID) -> [Action] {
+    guard var group = groups[listener.key], group.members.contains(listener) else { return [] }
+    let users = generations.values.compactMap { generation in
+      generation.bindings.values.first { $0.key == listener.key }.map { (generation.id, $0) }
+    }
+    guard let heir = users.max(by: { $0.0 < $1.0 })?.1 else {
+      // No settings name this address any more: all of its listeners go.
+      groups[listener.key] = nil
+      return group.members.map { .close($0) }
+    }
+    guard !users.contains(where: { $0.1 == listener }) else { return [] }
+    // The serving settings do not name it, others do: a draining generation, or a candidate that brings it back.
+    var steps = group.rule.listeners.contains(listener) ? group.steer(.everyone(heir)) : []
+    steps += group.retire(listener)
+    groups[listener.key] = group
+    return actions(steps, of: listener.key)
+  }
+}

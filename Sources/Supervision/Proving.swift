@@ -1,0 +1,107 @@
+import Vocabulary
+
+/// A candidate starts, is asked through the public address, and meets a share of the clients.
+extension Supervisor {
+  /// Between two rounds of questions to a candidate.
+  private static let proofInterval = Duration.seconds(1)
+
+  /// Which engines of the candidate start before it is committed to: in a handover only those that may overlap.
+  private func startable(_ change: Change) -> Set<EngineName> {
+    Set((generations[change.candidate]?.engines ?? []).map(\.plan.name)).subtracting(change.exclusive)
+  }
+
+  mutating func advanceStarting(_ change: Change, at now: Instant) -> [Action] {
+    let names = startable(change)
+    let actions = generations[change.candidate]?.startNext(of: names, at: now) ?? []
+    guard actions.isEmpty,
+      let engines = generations[change.candidate]?.engines.filter({ names.contains($0.plan.name) }),
+      engines.allSatisfy(\.hasSettled)
+    else { return actions }
+    if change.kind != .handover, !engines.isEmpty, engines.allSatisfy(\.hasFailed) {
+      return failStart(change, .nothingStarted, at: now)
+    }
+    enter(change, .proving(since: now, retryAt: nil))
+    return [.note(.generationProving(change.candidate))] + ask(names, of: change.candidate)
+  }
+
+  mutating func advanceProving(_ change: Change, since: Instant, retryAt: Instant?, at now: Instant) -> [Action] {
+    let names = startable(change)
+    if let retryAt {
+      guard retryAt <= now else { return [] }
+      enter(change, .proving(since: since, retryAt: nil))
+      return ask(names, of: change.candidate)
+    }
+    switch proof(of: names, in: change.candidate) {
+    case .open: return []
+    case .failed(let engine, let text):
+      if change.kind == .handover { return abort(.disproved(engine, text), at: now) }
+      // Nothing else serves: it is asked again while its time to start lasts.
+      let limit = generations[change.candidate]?.engine(engine)?.plan.startTimeout ?? .zero
+      guard now + Self.proofInterval < since + limit else {
+        return failStart(change, .disproved(engine, text), at: now)
+      }
+      enter(change, .proving(since: since, retryAt: now + Self.proofInterval))
+      return []
+    case .passed: return tryOut(change, at: now)
+    }
+  }
+
+  /// Proved: clients may meet it, at first a share of them where the settings say so.
+  private mutating func tryOut(_ change: Change, at now: Instant) -> [Action] {
+    guard change.kind == .handover, let trial = generations[change.candidate]?.plan.trial else {
+      return swapNext(change, after: nil, at: now)
+    }
+    var change = change
+    change.hasMetClients = true
+    enter(change, .trial(until: now + trial.duration, askAt: now + min(trial.duration, Self.proofInterval)))
+    return steer(change) { .share(trial.share, candidate: $0, serving: $1) }
+      + [.note(.generationOnTrial(change.candidate, trial.share, trial.duration))]
+  }
+
+  mutating func advanceTrial(_ change: Change, until: Instant, askAt: Instant?, at now: Instant) -> [Action] {
+    let names = startable(change)
+    if let askAt {
+      guard askAt <= now else { return [] }
+      enter(change, .trial(until: until, askAt: nil))
+      return ask(names, of: change.candidate)
+    }
+    switch proof(of: names, in: change.candidate) {
+    case .open: return []
+    case .failed(let engine, let text): return abort(.disproved(engine, text), at: now)
+    case .passed:
+      // A round that goes well after the end of the trial is the last one.
+      if until <= now { return swapNext(change, after: nil, at: now) }
+      enter(change, .trial(until: until, askAt: min(until, now + Self.proofInterval)))
+      return []
+    }
+  }
+
+  // MARK: Questions
+
+  enum Outcome {
+    case open, passed
+    case failed(EngineName, String)
+  }
+
+  mutating func ask(_ names: Set<EngineName>, of id: GenerationID) -> [Action] {
+    (generations[id]?.engines.indices ?? 0..<0).flatMap { index -> [Action] in
+      guard let engine = generations[id]?.engines[index], names.contains(engine.plan.name), !engine.hasFailed else {
+        return []
+      }
+      return generations[id]?.prove(index) ?? []
+    }
+  }
+
+  mutating func proofAnswered(_ id: GenerationID, _ name: EngineName, number: Int, failure: String?) -> [Action] {
+    generations[id]?.proofAnswered(name, number: number, failure: failure)
+    return []
+  }
+
+  func proof(of names: Set<EngineName>, in id: GenerationID) -> Outcome {
+    let engines = (generations[id]?.engines ?? []).filter { names.contains($0.plan.name) }
+    for engine in engines {
+      if let failure = engine.proof?.failure { return .failed(engine.plan.name, failure) }
+    }
+    return engines.allSatisfy { $0.proof?.isPassed ?? true } ? .passed : .open
+  }
+}
