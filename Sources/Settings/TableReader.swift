@@ -19,7 +19,8 @@ struct TableReader {
   }
 
   mutating func take(_ key: KnownKey) -> TomlNode? {
-    guard let index = left.firstIndex(where: { $0.key == key.name }) else { return nil }
+    let name = key.name
+    guard let index = left.firstIndex(where: { $0.key == name }) else { return nil }
     return left.remove(at: index).node
   }
 
@@ -133,6 +134,7 @@ struct TableReader {
 
   /// To be called last: what has not been taken is unknown.
   func finish() {
+    if left.isEmpty { return }
     let known = section.keys.map(\.name)
     for entry in left {
       findings.error(
