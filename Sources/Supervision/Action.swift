@@ -102,6 +102,7 @@ package enum Note: Hashable, Sendable {
   case settingsRefused(String, OperationID)
   case workerStarting(WorkerID)
   case workerReady(WorkerID)
+  /// `wanted`: it ended as asked.
   case workerExited(WorkerID, ExitReason, wanted: Bool)
   case workerFault(WorkerID, WorkerFault)
   case workerWaits(WorkerID, Duration)

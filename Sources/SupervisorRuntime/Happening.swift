@@ -78,7 +78,7 @@ struct Narrator {
     case .workerReady(let id): return about(id, .workerReady, "\(id.label) is ready")
     case .workerExited(let id, let reason, let wanted):
       return about(
-        id, wanted ? .workerExited : .workerStopped, "\(id.label) ended with \(reason.text)", reason: reason.text)
+        id, wanted ? .workerStopped : .workerExited, "\(id.label) ended with \(reason.text)", reason: reason.text)
     case .workerFault(let id, let fault):
       return about(id, .workerFault, "\(id.label) \(fault.text)", reason: fault.text)
     case .workerWaits(let id, let wait):
