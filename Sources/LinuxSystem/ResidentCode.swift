@@ -12,7 +12,8 @@ package enum ResidentCode {
       let fields = line.split(separator: " ", omittingEmptySubsequences: true)
       guard fields.count >= 6, fields[1] == "r-xp", fields[5].hasPrefix("/") else { continue }
       let bounds = fields[0].split(separator: "-")
-      guard bounds.count == 2, let start = UInt(bounds[0], radix: 16), let end = UInt(bounds[1], radix: 16), end > start,
+      guard bounds.count == 2, let start = UInt(bounds[0], radix: 16), let end = UInt(bounds[1], radix: 16),
+        end > start,
         let address = UnsafeMutableRawPointer(bitPattern: start)
       else { continue }
       _ = madvise(address, Int(end - start), MADV_DONTNEED)

@@ -89,7 +89,7 @@ package final class Listeners {
       return Entry(
         descriptor: descriptor, socket: socket, address: descriptor.address(like: socket.address), storeName: name)
     case .unix(let path):
-      if ListeningSocket.isAnswering(path) { throw .taken(path, holders: []) }
+      if let occupant = ListeningSocket.occupant(of: path) { throw .taken(path, holders: [occupant]) }
       let beside = "\(path).\(id.number)"
       let descriptor = try unix(beside, socket, options)
       guard rename(beside, path) == 0 else { throw .system(SystemError("rename to", path, errno: errno)) }
@@ -168,7 +168,7 @@ package final class Listeners {
         && (entry.address == own.bytes || entry.address.allSatisfy { $0 == 0 } || own.bytes.allSatisfy { $0 == 0 })
     }
     guard !strangers.isEmpty else { return nil }
-    let holders = SocketHolders.describe(port: address.port).joined(separator: ", ")
+    let holders = SocketHolders.describe(port: address.port, datagram: datagram).joined(separator: ", ")
     return "another process listens on \(address.text) too and would take clients: \(holders)"
   }
 

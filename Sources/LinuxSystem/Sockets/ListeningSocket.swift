@@ -48,7 +48,7 @@ package struct ListeningSocket {
       if datagram {
         // The group of a UDP socket is made when it is bound: whether the port is free is tried beforehand.
         let trial = try make(target, address, datagram: true, options)
-        try bind(trial, target, address)
+        try bind(trial, target, address, datagram: true)
         let bound = try KernelAddress.local(of: trial).port
         trial.close()
         var exact = address
@@ -56,7 +56,7 @@ package struct ListeningSocket {
         return try member(exact, datagram: true, options, listens: true)
       }
       let socket = try make(target, address, datagram: false, options)
-      try bind(socket, target, address)
+      try bind(socket, target, address, datagram: false)
       try socket.setOption(SOL_SOCKET, CL_SO_REUSEPORT, 1, "SO_REUSEPORT")
       try listen(socket, options)
       try SteeringInstructions.constant(0).attach(to: socket)
@@ -88,7 +88,8 @@ package struct ListeningSocket {
     try retrying("open", "fd \(raw)") { cl_open_door(raw) }
   }
 
-  /// listen(2) again, after somebody shut the socket down: it joins its group anew, as the last.
+  /// listen(2) again, after somebody shut the socket down: it joins its group anew, as the last. Only where bind(2) named
+  /// the port: one the kernel chose is lost with the shutdown.
   package static func listen(_ socket: Descriptor, _ options: Options) throws(SystemError) {
     let raw = socket.raw
     try retrying("listen on", "fd \(raw)") { Glibc.listen(raw, options.backlog) }
@@ -127,14 +128,14 @@ package struct ListeningSocket {
   }
 
   private static func bind(
-    _ socket: Descriptor, _ target: KernelAddress, _ address: SocketAddress.InternetAddress
+    _ socket: Descriptor, _ target: KernelAddress, _ address: SocketAddress.InternetAddress, datagram: Bool
   ) throws {
     let raw = socket.raw
     do {
       try retrying("bind", address.text) { withUnsafePointer(to: target.raw) { cl_bind(raw, $0) } }
     } catch {
       guard error.errno == EADDRINUSE else { throw error }
-      throw ListenError.taken(address.text, holders: SocketHolders.describe(port: address.port))
+      throw ListenError.taken(address.text, holders: SocketHolders.describe(port: address.port, datagram: datagram))
     }
   }
 
@@ -144,6 +145,9 @@ package struct ListeningSocket {
   package static func unix(
     _ path: String, _ options: Options, mode: UInt32, owner: UInt32?, group: UInt32?
   ) throws(ListenError) -> Descriptor {
+    var bound = false
+    var complete = false
+    defer { if bound && !complete { unlink(path) } }
     do {
       guard let target = KernelAddress(path: path) else {
         throw ListenError.unfit("\(path) is no path for a socket: it takes 1 to 107 bytes")
@@ -152,11 +156,13 @@ package struct ListeningSocket {
       let socket = Descriptor(owning: try retrying("make a socket for", path) { cl_socket(AF_UNIX, type) })
       let raw = socket.raw
       try retrying("bind", path) { withUnsafePointer(to: target.raw) { cl_bind(raw, $0) } }
+      bound = true
       if owner != nil || group != nil {
         try retrying("change the owner of", path) { chown(path, owner ?? .max, group ?? .max) }
       }
       try retrying("change the mode of", path) { chmod(path, mode) }
       try listen(socket, options)
+      complete = true
       return socket
     } catch let error as ListenError {
       throw error
@@ -165,41 +171,63 @@ package struct ListeningSocket {
     } catch { throw .unfit("\(error)") }
   }
 
-  /// Whether a process answers at `path`: a stale one may be taken over, a live one not.
-  package static func isAnswering(_ path: String) -> Bool {
-    guard let target = KernelAddress(path: path) else { return false }
-    let raw = cl_socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue))
-    guard raw >= 0 else { return false }
-    let probe = Descriptor(owning: raw)
-    let answer = withUnsafePointer(to: target.raw) { cl_connect(probe.raw, $0) }
-    return answer == 0 || errno == EAGAIN || errno == EINPROGRESS
+  /// What has a path and keeps it: a socket somebody answers on, or a file that is no socket. nil: the path is free, or
+  /// held by a left-over socket, and may be taken by rename(2).
+  package static func occupant(of path: String) -> String? {
+    var status = stat()
+    guard lstat(path, &status) == 0 else { return nil }
+    guard status.st_mode & S_IFMT == S_IFSOCK else { return "a file that is no socket" }
+    do throws(SystemError) {
+      let peer = try Connection.open(path: path).peerCredentials()
+      return "\(ProcessTree.command(of: peer.pid)) (pid \(peer.pid))"
+    } catch {
+      // Any other answer than these comes from somebody who is there: a full queue, a lack of rights.
+      return error.errno == ECONNREFUSED || error.errno == ENOENT ? nil : "a process that answers \(error.name)"
+    }
   }
 
   // MARK: Inherited
 
-  /// Checks that a descriptor from systemd is the listening socket its name stands for.
+  /// Checks that a descriptor from systemd is the socket its name stands for: its kind, that it listens, and where.
   package static func adopt(_ descriptor: Descriptor, for address: SocketAddress) throws(ListenError) {
     let local: KernelAddress
     do { local = try KernelAddress.local(of: descriptor) } catch { throw .system(error) }
-    let type = descriptor.option(SOL_SOCKET, SO_TYPE)
+    if let difference = difference(of: descriptor, at: local, from: address) {
+      throw .unfit("the socket systemd passed \(difference); the settings say \(address.text)")
+    }
+  }
+
+  private static func difference(
+    of descriptor: Descriptor, at local: KernelAddress, from address: SocketAddress
+  ) -> String? {
+    let isStream = descriptor.option(SOL_SOCKET, SO_TYPE) == Int32(SOCK_STREAM.rawValue)
+    let isInternet = local.family == AF_INET || local.family == AF_INET6
     switch address {
-    case .tcp(let wanted), .udp(let wanted):
-      let isDatagram = if case .udp = address { true } else { false }
-      let expected = Int32(isDatagram ? SOCK_DGRAM.rawValue : SOCK_STREAM.rawValue)
-      guard local.family == AF_INET || local.family == AF_INET6, type == expected else {
-        throw .unfit("the socket systemd passed is not \(isDatagram ? "a UDP" : "a TCP") socket")
-      }
-      guard wanted.port == 0 || local.port == wanted.port else {
-        throw .unfit("the socket systemd passed has port \(local.port), the settings say \(wanted.port)")
-      }
-      guard isDatagram || descriptor.isListening else { throw .unfit("the socket systemd passed does not listen") }
+    case .tcp(let wanted):
+      guard isInternet, isStream else { return "is not a TCP socket" }
+      return descriptor.isListening ? difference(of: descriptor, at: local, from: wanted) : "does not listen"
+    case .udp(let wanted):
+      guard isInternet, !isStream else { return "is not a UDP socket" }
+      return difference(of: descriptor, at: local, from: wanted)
     case .unix(let path):
-      guard local.family == AF_UNIX, descriptor.isListening else {
-        throw .unfit("the socket systemd passed is not a listening Unix socket")
-      }
-      guard local.path == path else {
-        throw .unfit("the socket systemd passed is at \(local.path), the settings say \(path)")
-      }
+      guard local.family == AF_UNIX, isStream, descriptor.isListening else { return "is not a listening Unix socket" }
+      // One that was made here was bound beside the path, as PATH.NUMBER: the kernel remembers only that name.
+      return local.path == path || local.path.hasPrefix(path + ".") ? nil : "is at \(local.path)"
+    }
+  }
+
+  private static func difference(
+    of descriptor: Descriptor, at local: KernelAddress, from wanted: SocketAddress.InternetAddress
+  ) -> String? {
+    let found = SocketAddress.InternetAddress(
+      host: local.family == AF_INET ? .v4(local.bytes) : .v6(local.bytes), port: local.port)
+    guard wanted.port == 0 || found.port == wanted.port else { return "has port \(found.port)" }
+    let isWildcard = local.family == AF_INET6 && local.bytes.allSatisfy { $0 == 0 }
+    let takesBoth = isWildcard && descriptor.option(Int32(IPPROTO_IPV6), IPV6_V6ONLY) == 0
+    switch wanted.host {
+    case .any: return takesBoth ? nil : isWildcard ? "takes IPv6 only" : "is at \(found.text)"
+    case .v6 where takesBoth: return "takes IPv4 too"
+    case .v4, .v6: return found.host == wanted.host ? nil : "is at \(found.text)"
     }
   }
 }
