@@ -12,6 +12,9 @@ extension Supervisor {
 
   mutating func advanceStarting(_ change: Change, at now: Instant) -> [Action] {
     let names = startable(change)
+    if change.kind != .handover, let refusal = hopelessStart(of: names, in: change.candidate) {
+      return failStart(change, refusal, at: now)
+    }
     let actions = generations[change.candidate]?.startNext(of: names, at: now) ?? []
     guard actions.isEmpty,
       let engines = generations[change.candidate]?.engines.filter({ names.contains($0.plan.name) }),
@@ -23,6 +26,19 @@ extension Supervisor {
     enter(change, .proving(since: now, retryAt: nil))
     return [.note(.generationProving(change.candidate))] + ask(names, of: change.candidate)
   }
+
+  /// Nothing serves yet, no engine has a worker that works, and each that was started keeps crashing: whoever waits for
+  /// the start learns it now and not after the last retry. With one engine at work the others are retried.
+  private func hopelessStart(of names: Set<EngineName>, in id: GenerationID) -> Refusal? {
+    let engines = (generations[id]?.engines ?? []).filter { names.contains($0.plan.name) && $0.phase == .started }
+    guard !engines.isEmpty, !engines.contains(where: { $0.workers.contains(where: \.isReady) }) else { return nil }
+    let worst = engines.map { engine in engine.workers.first { $0.crashes >= Self.hopelessAfter } }
+    guard worst.allSatisfy({ $0 != nil }), let first = worst.first, let worker = first, let fault = worker.lastFault
+    else { return nil }
+    return .worker(worker.id, fault)
+  }
+
+  private static var hopelessAfter: Int { 3 }
 
   mutating func advanceProving(_ change: Change, since: Instant, retryAt: Instant?, at now: Instant) -> [Action] {
     let names = startable(change)
