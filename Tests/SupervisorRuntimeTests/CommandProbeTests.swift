@@ -45,12 +45,14 @@ import Vocabulary
     #expect(try run([]).isPassed == false)
   }
 
-  @Test func itRunsWhereAndAsWhatIsSaid() throws {
+  @Test(.enabled(if: getuid() == 0, "needs root: it starts a command as another user"))
+  func itRunsWhereAndAsWhatIsSaid() throws {
     var command = CommandProbe.Command(
-      arguments: ["sh", "-c", "test \"$PWD $A $(id -u)\" = '/usr 1 65534' && test \"$(ps -o sid= $$)\" -eq $$"],
+      arguments: [
+        "sh", "-c", "test \"$PWD $A $(id -u)\" = '/usr 1 65534' && test \"$(cut -d' ' -f6 /proc/$$/stat)\" -eq $$",
+      ],
       environment: ["A": "1", "PATH": "/usr/bin:/bin"], directory: "/usr",
       identity: Identity(user: 65_534, group: 65_534, groups: []))
-    try #require(getuid() == 0, "this test needs root: it starts a command as another user")
     #expect(try run(command) == .passed)
     command.environment["A"] = "2"
     #expect(try run(command).isPassed == false)
@@ -95,6 +97,25 @@ import Vocabulary
     try loop.settle()
     #expect(Array(reaper.reaped.values) == [.signalled(SIGKILL)])
     #expect(answers.all.isEmpty)
+  }
+
+  /// The news of its end may come before that of its last words.
+  @Test func whatItPrintedLastIsReadEvenIfTheLoopHadNoTimeFor() throws {
+    final class Watcher: ChildWatcher {
+      var watched: [(pid: Int32, ended: (ChildExit) -> Void)] = []
+      func watch(_ pid: Int32, _ ended: @escaping (ChildExit) -> Void) { watched.append((pid, ended)) }
+    }
+    let watcher = Watcher()
+    let answers = Answers()
+    let command = CommandProbe.Command(arguments: ["sh", "-c", "echo last words; exit 1"], environment: [:])
+    CommandProbe(
+      loop: loop, children: watcher, command, timeout: .seconds(20), completion: answers.take
+    ).start()
+    let child = try #require(watcher.watched.first)
+    var status: Int32 = 0
+    while waitpid(child.pid, &status, 0) < 0 && errno == EINTR {}
+    child.ended(.exited(1))
+    #expect(answers.all == [.failed("exit status 1, it printed \"last words\"")])
   }
 
   @Test func muchOutputNeitherBlocksItNorIsKept() throws {

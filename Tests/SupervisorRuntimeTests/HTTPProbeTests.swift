@@ -105,6 +105,17 @@ import Vocabulary
     #expect(try ask(wrong, timeout: .milliseconds(50)) == .failed("status 503 instead of 2xx, body begins \"busy\""))
   }
 
+  @Test func anAnswerIsGivenOnceAlsoBeyondTheDeadline() throws {
+    let server = try server("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    let answers = Answers()
+    let request = HTTPProbe.Request(target: server.target, path: "/", timeout: .milliseconds(100))
+    HTTPProbe(loop: loop, request: request, completion: answers.take).start()
+    var isLater = false
+    loop.schedule(after: .milliseconds(150)) { isLater = true }
+    try loop.run { isLater }
+    #expect(answers.all == [.passed])
+  }
+
   @Test func cancelledIsSilentAndClosesTheConnection() throws {
     let server = try TinyServer(loop, []).start()
     let answers = Answers()
@@ -130,5 +141,128 @@ import Vocabulary
     probe.cancel()
     try loop.settle()
     #expect(answers.all.isEmpty)
+  }
+
+  // MARK: What goes wrong on the way
+
+  @Test func anAnswerThatComesByteByByteIsReadOnEveryKindOfSocket() throws {
+    let scratch = try ScratchDirectory()
+    let answer = Array("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine".utf8)
+    for server in [
+      try TinyServer(loop, [.trickle(answer)]), try TinyServer(loop, v6: true, [.trickle(answer)]),
+      try TinyServer(loop, path: "\(scratch.path)/s", [.trickle(answer)]),
+    ] {
+      _ = try server.start()
+      #expect(try ask(server) { $0.bodyContains = "fine" } == .passed)
+    }
+  }
+
+  @Test func theConnectionIsClosedAsSoonAsTheAnswerIsWhole() throws {
+    let server = try TinyServer(loop, [.send(Array("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".utf8))]).start()
+    #expect(try ask(server) == .passed)
+    try loop.run { server.connections[0].isOver }
+  }
+
+  @Test func otherProtocolsAreNamedAtOnce() throws {
+    let server = try TinyServer(loop, [.send(Array("SSH-2.0-x\r\n".utf8))])
+    server.listensFirst = false
+    _ = try server.start()
+    #expect(try ask(server) == .failed("answer is not HTTP: it begins \"SSH-2.0-x\""))
+  }
+
+  @Test func anEndBeforeTheAnswerIsSaid() throws {
+    #expect(
+      try ask(TinyServer(loop, [.close]).start()) == .failed("connection closed without an answer"))
+    #expect(try ask(TinyServer(loop, [.reset]).start()) == .failed("connection reset before an answer"))
+    let half = Array("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf".utf8)
+    #expect(
+      try ask(TinyServer(loop, [.send(half), .close]).start())
+        == .failed("answer is broken: it ends 6 bytes short of its Content-Length"))
+    #expect(
+      try ask(TinyServer(loop, [.send(half), .reset]).start())
+        == .failed("connection reset after \(half.count) bytes of the answer"))
+  }
+
+  @Test func aBodyWithoutEndIsReadUpToTheLimitOnly() throws {
+    let head = Array("HTTP/1.1 200 OK\r\n\r\nit begins".utf8)
+    let server = try TinyServer(loop, [.send(head), .sendFor(ever: [UInt8](repeating: 0x78, count: 10_000))]).start()
+    #expect(try ask(server) { $0.bodyContains = "it begins" } == .passed)
+    #expect(
+      try ask(server) { $0.bodyContains = "needle" }
+        == .failed(
+          "the first 65536 bytes do not contain \"needle\", it begins \"it begins\(String(repeating: "x", count: 111))\"…"
+        ))
+    #expect(try ask(server) == .passed)
+  }
+
+  @Test func aHeaderWithoutEndIsReadUpToTheLimitOnly() throws {
+    let field = Array(String(repeating: "X-Y: z\r\n", count: 1_000).utf8)
+    let server = try TinyServer(loop, [.send(Array("HTTP/1.1 200 OK\r\n".utf8)), .sendFor(ever: field)]).start()
+    #expect(try ask(server) == .failed("answer is broken: the header is longer than 65536 bytes"))
+  }
+
+  @Test func whatWouldSmuggleASecondQuestionIsNotSent() throws {
+    let server = try server("HTTP/1.1 200 OK\r\n\r\n")
+    let reason = "the path or host of the question has a space or a control character"
+    for path in ["/a b", "/a\r\nX: y", "", "health"] {
+      #expect(try ask(server) { $0.path = path } == .failed(reason))
+    }
+    #expect(try ask(server) { $0.host = "a\nb" } == .failed(reason))
+    #expect(server.connections.isEmpty)
+  }
+
+  @Test func aURLBecomesAQuestion() throws {
+    let server = try server("HTTP/1.1 200 OK\r\n\r\n")
+    let url = try ProbeURL(text: "http://localhost:\(server.port)/ready?x")
+    #expect(try ask(HTTPProbe.Request(url: url, timeout: .seconds(5))) == .passed)
+    let question = String(decoding: server.connections[0].question, as: UTF8.self)
+    #expect(question.hasPrefix("GET /ready?x HTTP/1.1\r\nHost: localhost:\(server.port)\r\n"))
+  }
+
+  // MARK: What makes it a probe
+
+  @Test func itComesFromTheAddressThatIsSaid() throws {
+    let server = try server("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    #expect(try ask(server) { $0.source = [127, 5, 6, 7] } == .passed)
+    #expect(server.connections[0].peer == [127, 5, 6, 7])
+    #expect(
+      try ask(server) { $0.source = [192, 0, 2, 1] }
+        == .failed("cannot bind 192.0.2.1: EADDRNOTAVAIL Cannot assign requested address"))
+  }
+
+  /// Asks the kernel's steering, which is what the mark is for: the marked one meets the second listener.
+  @Test(.enabled(if: getuid() == 0, "needs root: it marks a socket"))
+  func theMarkIsSeenBySteering() throws {
+    let options = ListeningSocket.Options(backlog: 16, nonblocking: true)
+    let address = SocketAddress.InternetAddress(host: .v4([127, 0, 0, 1]), port: 0)
+    let serving = try ListeningSocket.first(address, datagram: false, options)
+    let place = SocketAddress.InternetAddress(
+      host: address.host, port: try KernelAddress.local(of: serving).port)
+    let candidate = try ListeningSocket.joining(place, datagram: false, options)
+    try SteeringInstructions.probes(.mark(0xDEAD_BEEF), candidate: 1, serving: 0).attach(to: serving)
+    for (mark, meets) in [(0xDEAD_BEEF, candidate), (nil, serving), (7, serving)] as [(UInt32?, Descriptor)] {
+      var request = HTTPProbe.Request(target: .tcp(place), path: "/", timeout: .milliseconds(30))
+      request.mark = mark
+      #expect(try ask(request) == .failed("no answer within 30ms"))
+      let met = accept(meets.raw, nil, nil)
+      #expect(met >= 0)
+      close(met)
+    }
+  }
+
+  @Test func nothingIsLeftOpen() throws {
+    let before = try directoryEntries("/proc/self/fd").count
+    for _ in 0..<200 {
+      let request = HTTPProbe.Request(target: .unix(path: "/nowhere/s"), path: "/", timeout: .seconds(1))
+      #expect(try !ask(request).isPassed)
+      let server = try TinyServer(loop, [])
+      let probe = HTTPProbe(
+        loop: loop, request: .init(target: server.target, path: "/", timeout: .seconds(1)), completion: { _ in })
+      probe.start()
+      try loop.turn(waiting: false)
+      probe.cancel()
+    }
+    // Other tests run beside this one and open some too.
+    #expect(try directoryEntries("/proc/self/fd").count < before + 150)
   }
 }

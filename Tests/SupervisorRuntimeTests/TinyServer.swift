@@ -24,6 +24,8 @@ final class TinyServer {
     var hasHeard = false
     /// The client has closed.
     var isOver = false
+    /// The client's IPv4 address.
+    var peer: [UInt8] = []
 
     init(_ descriptor: Descriptor, _ steps: [Step]) {
       self.descriptor = descriptor
@@ -82,12 +84,17 @@ final class TinyServer {
   }
 
   private func accept() {
-    let raw = Glibc.accept(listener.raw, nil, nil)
+    var name = sockaddr_in()
+    var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+    let raw = withUnsafeMutablePointer(to: &name) { pointer in
+      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { Glibc.accept(listener.raw, $0, &size) }
+    }
     guard raw >= 0 else { return }
     let descriptor = Descriptor(owning: raw)
     try? descriptor.setCloseOnExec(true)
     try? descriptor.setNonblocking(true)
     let connection = Connection(descriptor, steps)
+    connection.peer = withUnsafeBytes(of: name.sin_addr) { Array($0) }
     connections.append(connection)
     connection.registration = try? loop.register(connection.descriptor, events: .read) { [unowned self] _ in
       hear(connection)

@@ -119,6 +119,35 @@ import Vocabulary
     #expect(pipes.lines == ["a"])
   }
 
+  @Test func manyLinesAreDeliveredInPortionsAndInOrder() throws {
+    let pipes = try Pipes(loop, budget: OutputBudget(lines: 100_000))
+    let all = (1...8_000).map { "\($0)" }
+    let bytes = Array(all.map { $0 + "\n" }.joined().utf8)
+    #expect(write(pipes.standardOutput.raw, bytes, bytes.count) == bytes.count)
+    var before = 0
+    while pipes.lines.count < all.count {
+      try loop.turn(waiting: false)
+      #expect(pipes.lines.count - before <= 2 * WorkerOutput.lineBudget)
+      try #require(pipes.lines.count > before)
+      before = pipes.lines.count
+    }
+    #expect(pipes.lines == all)
+  }
+
+  @Test func closeFromWithinALineIsTheLast() throws {
+    let pipes = try Pipes(loop)
+    let output = pipes.output
+    var lines: [String] = []
+    output.printed = { _, line in
+      lines.append(line)
+      if line == "stop" { output.close() }
+    }
+    try pipes.print("go\nstop\nnever\nrest")
+    output.drain()
+    #expect(lines == ["go", "stop"])
+    output.printed = { _, _ in }
+  }
+
   /// 100 MB through the pipe: the timer beside it goes on, the worker is never blocked, and nothing piles up.
   @Test func aFloodStallsNothing() throws {
     let first = try Descriptor.pipe(nonblockingReader: true)

@@ -83,7 +83,8 @@ package final class WorkerOutput {
     while let reader = readers[stream] {
       process(reader, stream, &left)
       guard reader.pending.isEmpty else { return goOnSoon(reader, stream) }
-      guard left.bytes > 0 else { return }
+      // A line may have led to ``close()``.
+      guard left.bytes > 0, readers[stream] === reader else { return }
       switch reader.read() {
       case .bytes(let count): left.bytes -= count
       case .nothing: return

@@ -22,10 +22,10 @@ enum Excerpt {
       case "\t": text += "\\t"
       case "\"", "\\": text += "\\\(scalar)"
       default:
-        if scalar.properties.generalCategory == .control || scalar.properties.generalCategory == .format {
+        switch scalar.properties.generalCategory {
+        case .control, .format, .lineSeparator, .paragraphSeparator:
           text += "\\u{\(String(scalar.value, radix: 16))}"
-        } else {
-          text.unicodeScalars.append(scalar)
+        default: text.unicodeScalars.append(scalar)
         }
       }
     }

@@ -1,3 +1,4 @@
+import Glibc
 package import LinuxSystem
 import Vocabulary
 
@@ -100,7 +101,7 @@ package final class HTTPProbe: Cancellable {
           guard let count = try connection.send(unsent) else { return }
           unsent = unsent.dropFirst(count)
         }
-      } catch  where error.name == "EPIPE" {
+      } catch  where error.errno == EPIPE {
         // It closed without hearing us out; it may have said why.
         unsent = []
       }
@@ -122,9 +123,9 @@ package final class HTTPProbe: Cancellable {
 
   private func attempt(_ work: () throws(SystemError) -> Void) {
     do throws(SystemError) { try work() } catch {
-      switch error.name {
-      case "ECONNRESET" where received.received == 0: finish(.failed("connection reset before an answer"))
-      case "ECONNRESET": finish(.failed("connection reset after \(received.received) bytes of the answer"))
+      switch error.errno {
+      case ECONNRESET where received.received == 0: finish(.failed("connection reset before an answer"))
+      case ECONNRESET: finish(.failed("connection reset after \(received.received) bytes of the answer"))
       default: finish(.failed("cannot \(error)"))
       }
     }

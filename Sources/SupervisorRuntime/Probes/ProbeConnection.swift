@@ -12,8 +12,6 @@ final class ProbeConnection {
   }
 
   let target: ProbeTarget
-  /// Why the wait for a connection lasts, when that is known.
-  private(set) var isQueueFull = false
   private(set) var isConnected = false
   private let loop: EventLoop
   private let options: Options
@@ -72,7 +70,6 @@ final class ProbeConnection {
         registration = try loop.register(socket, events: .write) { [self] _ in ready() }
         ready = { [unowned self] in connected(socket, done) }
       case EAGAIN where target.family == AF_UNIX:
-        isQueueFull = true
         retry = loop.schedule(after: Self.retryDelay) { [self] in
           do throws(ConnectError) { try connect(socket, done) } catch { done(error.reason) }
         }

@@ -51,12 +51,11 @@ package struct ProbeURL: Hashable, Sendable, CustomStringConvertible {
     guard path.hasPrefix("/") else {
       throw ProbeURLError(text: text, reason: "the path behind the socket's \":\" starts with \"/\"")
     }
-    guard let address = try? SocketAddress(text: String(socket)), case .unix(let name) = address else {
+    guard socket.hasPrefix("/"), socket.utf8.count <= SocketAddress.pathLimit else {
       throw ProbeURLError(
-        text: text,
-        reason: "a socket's path is absolute, at most \(SocketAddress.pathLimit) bytes long, and without \".\" parts")
+        text: text, reason: "a socket's path is absolute and at most \(SocketAddress.pathLimit) bytes long")
     }
-    self = Self(target: .unix(path: name), path: String(path), host: "localhost")
+    self = Self(target: .unix(path: String(socket)), path: String(path), host: "localhost")
   }
 
   private init(authority rest: Substring, in text: String) throws(ProbeURLError) {

@@ -41,8 +41,10 @@ package final class TCPProbe: Cancellable {
 extension ProbeConnection {
   /// Why there was no connection in time.
   func delay(_ timeout: Duration) -> String {
-    isQueueFull
-      ? "not connected within \(timeout.text): its queue is full, nobody accepts"
-      : "not connected within \(timeout.text)"
+    switch target {
+    case .unix: "no connection within \(timeout.text): its queue is full, nobody accepts"
+    case .tcp:
+      "no connection within \(timeout.text): its queue is full and nobody accepts, or a filter drops what is sent"
+    }
   }
 }
