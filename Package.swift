@@ -87,7 +87,7 @@ let package = Package(
     tests(of: "Supervision", ["Vocabulary"]),
     tests(of: "Settings", ["Vocabulary"]),
     tests(of: "Ledger", ["Vocabulary", "LinuxSystem"]),
-    tests(of: "SupervisorRuntime", ["Vocabulary", "LinuxSystem", "CLinux", "Supervision", "Settings"]),
+    tests(of: "SupervisorRuntime", ["Vocabulary", "LinuxSystem", "CLinux", "Systemd", "Supervision", "Settings"]),
     tests(
       of: "ControlServer", ["Vocabulary", "LinuxSystem", "CLinux", "ControlProtocol", "ControlClient"],
       name: "ControlTests"),

@@ -1,0 +1,75 @@
+import Glibc
+import SupervisorRuntime
+import Systemd
+import Testing
+import Vocabulary
+
+/// The journal's catalog against the kinds of messages.
+struct CatalogTests {
+  private struct Explanation {
+    var id: String
+    var subject: String
+    var text: String
+  }
+
+  private static func catalog() throws -> [Explanation] {
+    let root = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
+    let file = try #require(fopen("/\(root)/units/baton.catalog", "r"))
+    defer { fclose(file) }
+    var bytes = [UInt8](repeating: 0, count: 1 << 20)
+    let text = String(decoding: bytes[..<fread(&bytes, 1, bytes.count, file)], as: UTF8.self)
+    var found: [Explanation] = []
+    for line in text.split(separator: "\n") where !line.hasPrefix("#") {
+      if line.hasPrefix("-- ") {
+        found.append(Explanation(id: String(line.dropFirst(3)), subject: "", text: ""))
+      } else if line.hasPrefix("Subject: ") {
+        found[found.count - 1].subject = String(line.dropFirst(9))
+      } else {
+        found[found.count - 1].text += line + "\n"
+      }
+    }
+    return found
+  }
+
+  @Test func everyKindHasOneIdAndOneExplanationAndNoneIsLeftOver() throws {
+    let explained = try Self.catalog()
+    let kinds = MessageKind.allCases.map { $0.messageID.description }
+    #expect(Set(kinds).count == kinds.count)
+    #expect(explained.map(\.id).sorted() == kinds.sorted())
+    for one in explained {
+      #expect(one.subject.hasPrefix("baton: "), "\(one.id)")
+      #expect(one.text.contains("Documentation: man:batond(8)"), "\(one.id)")
+    }
+  }
+
+  /// A field the entry never has would be shown as `@NAME@`.
+  @Test func explanationsNameOnlyFieldsTheEntriesHave() throws {
+    let known: Set<String> = [
+      "BATON_SERVICE", "BATON_ENGINE", "BATON_WORKER", "BATON_GENERATION", "BATON_RELEASE", "BATON_OPERATION",
+      "BATON_FROM", "BATON_TO", "BATON_REASON",
+    ]
+    for one in try Self.catalog() {
+      let named = (one.subject + " " + one.text).split(separator: "@", omittingEmptySubsequences: false)
+      for (index, part) in named.enumerated() where index % 2 == 1 { #expect(known.contains(String(part)), "\(one.id)") }
+    }
+  }
+
+  @Test func anEntryHasTheFieldsOfWhatHappened() throws {
+    var happening = Happening(.workerExited, "web.2 ended with exit status 1")
+    happening.worker = WorkerID(generation: GenerationID(3), engine: try EngineName("web"), slot: 2, run: 1)
+    happening.release = ReleaseID("r1")
+    happening.operation = OperationID("op")
+    happening.from = "2"
+    happening.to = "3"
+    happening.reason = "exit status 1"
+    let entry = happening.logEntry(service: try ServiceName("hotgo"))
+    #expect(entry.priority == .warning)
+    #expect(entry.messageID == MessageKind.workerExited.messageID)
+    #expect(
+      entry.fields.map { "\($0.name)=\($0.value)" } == [
+        "BATON_SERVICE=hotgo", "BATON_ENGINE=web", "BATON_WORKER=web.2", "BATON_GENERATION=3", "BATON_RELEASE=r1",
+        "BATON_OPERATION=op", "BATON_FROM=2", "BATON_TO=3", "BATON_REASON=exit status 1", "BATON_KIND=worker-exited",
+        "SYSLOG_IDENTIFIER=batond",
+      ])
+  }
+}
