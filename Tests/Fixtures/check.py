@@ -454,14 +454,15 @@ class LoadTests(FixtureCase):
         self.start()
         timeline = os.path.join(self.directory, "timeline")
         load = self.load("--rate", "1000", "--control", "--timeline", timeline, wait=False)
-        for name in ("one", "two"):
-            load.stdin.write(f"mark {name}\n")
+        for command in ("mark one", "mark two", "mark one", "pause", "resume"):
+            load.stdin.write(f"{command}\n")
             load.stdin.flush()
-            time.sleep(0.2)
+            time.sleep(0.1)
         load.send_signal(signal.SIGTERM)
         report = self.report(load)
         self.assertEqual(report["ended_by"], "a signal")
         self.assertEqual([phase["name"] for phase in report["phases"]], ["start", "one", "two"])
+        self.assertLess(report["sent"], (report["seconds"] - 0.08) * 1000)  # nothing was due in the pause
         self.assertEqual(sum(phase["sent"] for phase in report["phases"]), report["sent"])
         with open(timeline) as file:
             rows = [line.strip().split(",") for line in file]

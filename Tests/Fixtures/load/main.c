@@ -16,8 +16,10 @@
 
 static struct options options;
 static int epoll;
-static uint64_t start, planned;  // planned: requests in all, UINT64_MAX without a limit
+static uint64_t planned;  // requests in all, UINT64_MAX without a limit
 static uint64_t asked;
+static uint64_t base, base_asked;  // the schedule counts from here: the start, or the last `resume`
+static bool paused;
 static int phase;
 static const char *ended_by = "";
 static bool given_up;
@@ -51,10 +53,18 @@ static int watch_signals(void) {
   return fd;
 }
 
+static void resume(void) {
+  paused = false;
+  base = clock_ns();
+  base_asked = asked;
+}
+
 static void obey(const char *line) {
-  if (strncmp(line, "mark ", 5) == 0) phase = results_mark(line + 5, clock_ns());
+  if (strncmp(line, "mark ", 5) == 0) phase = results_mark(line + 5);
   else if (strcmp(line, "stop") == 0) end("stop");
-  else fail(64, "control: neither `mark NAME` nor `stop`: %s", line);
+  else if (strcmp(line, "pause") == 0) paused = true;
+  else if (strcmp(line, "resume") == 0) resume();
+  else fail(64, "control: none of `mark NAME`, `pause`, `resume`, `stop`: %s", line);
 }
 
 static void read_control(void) {
@@ -77,18 +87,22 @@ static void read_control(void) {
   if (count == sizeof text) fail(64, "control: a line of more than %zu bytes", sizeof text);
 }
 
-static uint64_t due(uint64_t index) { return start + (uint64_t)((double)index * 1e9 / options.rate); }
+// When the next request is due; UINT64_MAX when none is.
+static uint64_t due(void) {
+  if (paused || asked >= planned) return UINT64_MAX;
+  return base + (uint64_t)((double)(asked - base_asked) * 1e9 / options.rate);
+}
 
 static void ask_what_is_due(void) {
-  for (; asked < planned && due(asked) <= clock_ns(); asked++) {
+  for (uint64_t at; (at = due()) <= clock_ns(); asked++) {
     enum mode mode = options.mode == MODE_BOTH ? (enum mode)(asked % MODES) : options.mode;
-    client_ask(due(asked), mode, phase);
+    client_ask(at, mode, phase);
   }
 }
 
 static void wait_for_events(int signals) {
   uint64_t next = client_deadline(), now = clock_ns();
-  if (asked < planned && due(asked) < next) next = due(asked);
+  if (due() < next) next = due();
   uint64_t rest = next > now ? next - now : 0;
   struct timespec timeout = {.tv_sec = (time_t)(rest / 1000000000), .tv_nsec = (long)(rest % 1000000000)};
   struct epoll_event events[256];
@@ -129,8 +143,8 @@ int main(int argc, char **argv) {
     planned = (uint64_t)(options.duration_s * options.rate);
   struct kernel_counters before = kernel_counters_read();
   timeline_open(options.timeline, options.timeout_ns);
-  start = clock_ns();
-  phase = results_mark("start", start);
+  uint64_t start = base = clock_ns();
+  phase = results_mark("start");
   client_open(&options, epoll, start);
   for (;;) {
     ask_what_is_due();

@@ -22,7 +22,7 @@ struct options {
   const char *expect_body;  // must be part of the body; NULL is any
   const char *timeline;
   bool json;
-  bool control;  // stdin says `mark NAME` and `stop`; its end is the end
+  bool control;  // stdin says `mark NAME`, `pause`, `resume`, `stop`; its end means stop
 };
 
 // Does not return on --help or an error.

@@ -25,7 +25,7 @@ enum { PHASES_MAX = 512, VERSIONS_MAX = 512, SAMPLES_MAX = 8 };
 
 struct phase {
   char name[64];
-  uint64_t began_ns, sent, ok, failed;
+  uint64_t sent, ok, failed;
   struct histogram *latency[MODES];  // of answered requests, right or wrong; NULL until the first
 };
 
@@ -56,8 +56,8 @@ struct results {
 
 extern struct results results;
 
-// The phase that requests due from now on belong to; returns its index. With all phases used the last one goes on.
-int results_mark(const char *name, uint64_t now_ns);
+// The index of the phase of that name, made when there is none yet; with all phases used it is the last one's.
+int results_mark(const char *name);
 void results_sent(int phase);
 void results_latency(int phase, enum mode mode, uint64_t microseconds);
 
