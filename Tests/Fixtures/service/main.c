@@ -78,6 +78,8 @@ static void become_ready(void *nothing) {
   stamp("ready");
   if (!silent) {
     notify("READY=1\nSTATUS=serving %s", service.options.version_text);
+    if (service.options.ready_fd >= 0 && write(service.options.ready_fd, "\n", 1) != 1)
+      say("ready fd %d: %s", service.options.ready_fd, strerror(errno));
     say("ready %s", service.options.version_text);
   }
   if (notify_watchdog_interval() > 0 && !service.options.misbehaves[NO_WATCHDOG]) ping(NULL);

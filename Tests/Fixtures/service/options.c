@@ -17,6 +17,8 @@ enum {
   OPTION_UDP,
   OPTION_IDLE,
   OPTION_STRICT,
+  OPTION_READY_FD,
+  OPTION_IGNORE_ARGUMENTS,
   OPTION_LISTEN,
   OPTION_LISTEN_FD,
   OPTION_COUNT_FILE,
@@ -36,6 +38,8 @@ static const struct option table[] = {
     {"udp", no_argument, NULL, OPTION_UDP},
     {"idle", no_argument, NULL, OPTION_IDLE},
     {"strict", no_argument, NULL, OPTION_STRICT},
+    {"ready-fd", required_argument, NULL, OPTION_READY_FD},
+    {"ignore-arguments", no_argument, NULL, OPTION_IGNORE_ARGUMENTS},
     {"listen", required_argument, NULL, OPTION_LISTEN},
     {"listen-fd", required_argument, NULL, OPTION_LISTEN_FD},
     {"count-file", required_argument, NULL, OPTION_COUNT_FILE},
@@ -59,6 +63,8 @@ static const char help[] =
     "  --accept MODE          auto | thread | epoll-nonblocking\n"
     "  --idle                 no socket, no answer: ready, then wait for TERM\n"
     "  --strict               refuse to start with a blocked or ignored signal, or with a descriptor nobody named\n"
+    "  --ignore-arguments     what is no option is ignored, for supervisors that append an argument of their own\n"
+    "  --ready-fd N           a newline there says ready too, as s6 has it\n"
     "  --listen HOST:PORT|PATH  bind it ourselves (with --udp: a datagram socket); --listen-fd N takes an open one\n"
     "  --count-file FILE      counts of what was asked, shared by all who map it; --show-counts FILE prints them\n"
     "  --stamp-file FILE      appends `EVENT PID NANOSECONDS WORKER GENERATION` (CLOCK_MONOTONIC): exec, ready, term, exit\n"
@@ -105,6 +111,8 @@ static void apply(struct options *options, int option, const char *value) {
     case OPTION_UDP: options->udp = true; break;
     case OPTION_IDLE: options->idle = true; break;
     case OPTION_STRICT: options->strict = true; break;
+    case OPTION_READY_FD: options->ready_fd = (int)number("--ready-fd", value); break;
+    case OPTION_IGNORE_ARGUMENTS: options->ignore_arguments = true; break;
     case OPTION_LISTEN: options->listen = value; break;
     case OPTION_LISTEN_FD: options->listen_fd = (int)number("--listen-fd", value); break;
     case OPTION_COUNT_FILE: options->count_file = value; break;
@@ -140,12 +148,12 @@ static void apply_environment(struct options *options) {
 }
 
 void options_read(struct options *options, int argc, char **argv) {
-  *options = (struct options){.idle_grace_ms = 1000, .listen_fd = -1};
+  *options = (struct options){.idle_grace_ms = 1000, .listen_fd = -1, .ready_fd = -1};
   const char *slash = strrchr(argv[0], '/');
   (void)misbehave(options, slash != NULL ? slash + 1 : argv[0]);
   apply_environment(options);
   for (int option; (option = getopt_long(argc, argv, "", table, NULL)) != -1;) apply(options, option, optarg);
-  if (optind < argc) fail(EXIT_USAGE, "unexpected argument: %s", argv[optind]);
+  if (optind < argc && !options->ignore_arguments) fail(EXIT_USAGE, "unexpected argument: %s", argv[optind]);
   if (options->version_text == NULL) options->version_text = getenv("BATON_RELEASE");
   if (options->version_text == NULL) options->version_text = "unversioned";
 }

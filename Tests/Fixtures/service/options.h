@@ -45,6 +45,8 @@ struct options {
   bool udp;
   bool idle;
   bool strict;
+  int ready_fd;         // a newline there says ready too, as s6 has it; -1 is none
+  bool ignore_arguments;  // for supervisors that append one of their own
   const char *listen;  // HOST:PORT or a path, bound by the program itself; for use without a supervisor
   int listen_fd;       // taken as it is, for supervisors that do not speak LISTEN_FDS; -1 is none
   const char *count_file;

@@ -1,0 +1,89 @@
+"""What every measure gets: the tools, a directory, how long to take, and whom to measure."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+from .stamps import Stuck
+
+HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+ROOT = os.path.dirname(HERE)
+
+
+class Tools:
+    """The programs under measure and the ones that measure."""
+
+    def __init__(self, build, directory):
+        command = ["swift", "build", "-c", "release", "--static-swift-stdlib", "-j", "2", "--package-path", ROOT]
+        for product in ("fixture-service", "fixture-load", "batond") if build else ():
+            print(f"building {product} …", file=sys.stderr, flush=True)
+            subprocess.run([*command, "--product", product], check=True, stdout=sys.stderr)
+        self.binaries = subprocess.run([*command, "--show-bin-path"], check=True, stdout=subprocess.PIPE,
+                                       text=True).stdout.strip()
+        self.floor = os.path.join(directory, "floor")
+        compiler = shutil.which("cc") or shutil.which("clang")
+        subprocess.run([compiler, "-std=gnu17", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-o", self.floor,
+                        os.path.join(HERE, "floor.c")], check=True)
+
+    def __getattr__(self, name):
+        program = {"service": "fixture-service", "load": "fixture-load", "batond": "batond"}.get(name)
+        if program is None:
+            raise AttributeError(name)
+        return os.path.join(self.binaries, program)
+
+
+class Bench:
+    def __init__(self, tools, directory, quick, only):
+        self.tools, self.directory, self.quick, self.only = tools, directory, quick, only
+
+    def times(self, long, quick):
+        return quick if self.quick else long
+
+    def say(self, text):
+        print(text, file=sys.stderr, flush=True)
+
+    @contextlib.contextmanager
+    def place(self):
+        with tempfile.TemporaryDirectory(dir=self.directory, ignore_cleanup_errors=True) as place:
+            yield place
+
+    @contextlib.contextmanager
+    def running(self, measure, kinds, workers, arguments=(), start=True, **options):
+        """The subjects that are there, started, side by side; ended afterwards whatever happened."""
+        with self.place() as place:
+            subjects = []
+            try:
+                for kind in kinds:
+                    self.add(measure, subjects, kind, place, workers, arguments, start, options)
+                yield subjects
+            finally:
+                for subject in subjects:
+                    subject.clean_up()
+
+    def add(self, measure, subjects, kind, place, workers, arguments, start, options):
+        if self.only and kind.name not in self.only:
+            return
+        missing = kind.missing()
+        if missing:
+            measure.left_out[kind.name] = f"{missing} is not installed"
+            return
+        subject = kind(self.tools, place, workers, arguments, **options)
+        subjects.append(subject)
+        if start:
+            with self.or_left_out(measure, subjects, subject):
+                subject.start()
+
+    @contextlib.contextmanager
+    def or_left_out(self, measure, subjects, subject):
+        """A subject that gets stuck is named with the reason and takes no further part."""
+        try:
+            yield
+        except (Stuck, OSError, subprocess.TimeoutExpired) as error:
+            with open(os.path.join(subject.directory, "log"), "rb") as log:
+                last = log.read()[-400:].decode(errors="replace").strip().splitlines()[-3:]
+            measure.left_out[subject.name] = " | ".join([str(error), *last])
+            subjects.remove(subject)
+            subject.clean_up()
