@@ -2,7 +2,6 @@ import Glibc
 import SupervisorRuntime
 import Systemd
 import Testing
-import Vocabulary
 
 /// The journal's catalog against the kinds of messages.
 struct CatalogTests {
@@ -33,7 +32,7 @@ struct CatalogTests {
 
   @Test func everyKindHasOneIdAndOneExplanationAndNoneIsLeftOver() throws {
     let explained = try Self.catalog()
-    let kinds = MessageKind.allCases.map { $0.messageID.description }
+    let kinds = MessageKind.allCases.map { $0.id.description }
     #expect(Set(kinds).count == kinds.count)
     #expect(explained.map(\.id).sorted() == kinds.sorted())
     for one in explained {
@@ -50,26 +49,9 @@ struct CatalogTests {
     ]
     for one in try Self.catalog() {
       let named = (one.subject + " " + one.text).split(separator: "@", omittingEmptySubsequences: false)
-      for (index, part) in named.enumerated() where index % 2 == 1 { #expect(known.contains(String(part)), "\(one.id)") }
+      for (index, part) in named.enumerated() where index % 2 == 1 {
+        #expect(known.contains(String(part)), "\(one.id)")
+      }
     }
-  }
-
-  @Test func anEntryHasTheFieldsOfWhatHappened() throws {
-    var happening = Happening(.workerExited, "web.2 ended with exit status 1")
-    happening.worker = WorkerID(generation: GenerationID(3), engine: try EngineName("web"), slot: 2, run: 1)
-    happening.release = ReleaseID("r1")
-    happening.operation = OperationID("op")
-    happening.from = "2"
-    happening.to = "3"
-    happening.reason = "exit status 1"
-    let entry = happening.logEntry(service: try ServiceName("hotgo"))
-    #expect(entry.priority == .warning)
-    #expect(entry.messageID == MessageKind.workerExited.messageID)
-    #expect(
-      entry.fields.map { "\($0.name)=\($0.value)" } == [
-        "BATON_SERVICE=hotgo", "BATON_ENGINE=web", "BATON_WORKER=web.2", "BATON_GENERATION=3", "BATON_RELEASE=r1",
-        "BATON_OPERATION=op", "BATON_FROM=2", "BATON_TO=3", "BATON_REASON=exit status 1", "BATON_KIND=worker-exited",
-        "SYSLOG_IDENTIFIER=batond",
-      ])
   }
 }
