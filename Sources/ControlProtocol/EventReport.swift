@@ -6,6 +6,8 @@ package struct EventReport: Hashable, Sendable {
   /// A word with hyphens: `worker-ready`, `handover-aborted`.
   package var kind: String
   package var service: ServiceName
+  /// One line for people; the fields below say the same for programs.
+  package var text: String
   package var engine: EngineName?
   /// `web.2`
   package var worker: String?
@@ -18,13 +20,14 @@ package struct EventReport: Hashable, Sendable {
   package var pid: Int?
 
   package init(
-    time: WallTime, kind: String, service: ServiceName, engine: EngineName? = nil, worker: String? = nil,
+    time: WallTime, kind: String, service: ServiceName, text: String, engine: EngineName? = nil, worker: String? = nil,
     generation: GenerationID? = nil, release: ReleaseID? = nil, operation: OperationID? = nil, from: String? = nil,
     to: String? = nil, reason: String? = nil, pid: Int? = nil
   ) {
     self.time = time
     self.kind = kind
     self.service = service
+    self.text = text
     self.engine = engine
     self.worker = worker
     self.generation = generation
@@ -42,7 +45,7 @@ extension EventReport: JSONValue {
     var fields = try Fields(json)
     self.init(
       time: try fields.required("timeUsec"), kind: try fields.required("kind"),
-      service: try fields.required("service"), engine: try fields.optional("engine"),
+      service: try fields.required("service"), text: try fields.required("text"), engine: try fields.optional("engine"),
       worker: try fields.optional("worker"), generation: try fields.optional("generation"),
       release: try fields.optional("release"), operation: try fields.optional("operation"),
       from: try fields.optional("from"), to: try fields.optional("to"), reason: try fields.optional("reason"),
@@ -54,6 +57,7 @@ extension EventReport: JSONValue {
     members.append("timeUsec", time)
     members.append("kind", kind)
     members.append("service", service)
+    members.append("text", text)
     members.append("engine", engine)
     members.append("worker", worker)
     members.append("generation", generation)

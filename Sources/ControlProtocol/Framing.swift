@@ -14,6 +14,8 @@ package struct MessageSplitter {
   private var start = 0
   /// Bytes before this hold no NUL that was not taken.
   private var scanned = 0
+  /// The NUL of the first message not yet taken, once found.
+  private var end: Int?
 
   package init(limit: Int) { self.limit = limit }
 
@@ -23,6 +25,19 @@ package struct MessageSplitter {
   /// Whether a message has begun whose end is not here.
   package var isInsideMessage: Bool { count > 0 }
 
+  /// Whether ``next()`` has one to give.
+  package var hasMessage: Bool {
+    mutating get {
+      if end != nil { return true }
+      guard let found = bytes.withUnsafeBufferPointer({ $0[scanned...].firstIndex(of: 0) }) else {
+        scanned = bytes.count
+        return false
+      }
+      end = found
+      return true
+    }
+  }
+
   package mutating func append(_ piece: some Collection<UInt8>) {
     if start == bytes.count {
       bytes.removeAll(keepingCapacity: bytes.capacity <= 65_536)
@@ -31,6 +46,7 @@ package struct MessageSplitter {
     } else if start > 65_536, start > bytes.count / 2 {
       bytes.removeFirst(start)
       scanned -= start
+      end = end.map { $0 - start }
       start = 0
     }
     bytes.append(contentsOf: piece)
@@ -38,11 +54,7 @@ package struct MessageSplitter {
 
   /// The next whole message without its NUL; nil when more bytes are needed.
   package mutating func next() throws(Failure) -> ArraySlice<UInt8>? {
-    let end = bytes.withUnsafeBufferPointer { buffer in
-      buffer[scanned...].firstIndex(of: 0)
-    }
-    guard let end else {
-      scanned = bytes.count
+    guard hasMessage, let end else {
       guard count <= limit else { throw .tooLong(limit: limit) }
       return nil
     }
@@ -50,6 +62,7 @@ package struct MessageSplitter {
     let message = bytes[start..<end]
     start = end + 1
     scanned = start
+    self.end = nil
     return message
   }
 }

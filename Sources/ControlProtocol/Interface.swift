@@ -111,6 +111,7 @@ package enum Interface {
       timeUsec: int,
       kind: string,
       service: string,
+      text: string,
       engine: ?string,
       worker: ?string,
       generation: ?int,

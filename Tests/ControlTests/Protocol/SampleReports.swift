@@ -106,13 +106,15 @@ enum Sample {
 
   static let events = [
     EventReport(
-      time: ago(100), kind: "handover-started", service: ServiceName(unchecked: "hotgo"), generation: GenerationID(13),
+      time: ago(100), kind: "handover-started", service: ServiceName(unchecked: "hotgo"),
+      text: "generation 13 of release 2026-11-21.1 starts", generation: GenerationID(13),
       release: ReleaseID("2026-11-21.1"), operation: OperationID("reload-13"), from: "serving", to: "starting",
       reason: "asked by uid 0"),
     EventReport(
-      time: ago(96), kind: "worker-exited", service: ServiceName(unchecked: "hotgo"),
+      time: ago(96), kind: "worker-exited", service: ServiceName(unchecked: "hotgo"), text: "web.2 ended with exit 3",
       engine: EngineName(unchecked: "web"), worker: "web.2", generation: GenerationID(13), from: "starting",
       to: "exited", reason: "exit 3", pid: 5_002),
-    EventReport(time: ago(95), kind: "supervisor-started", service: ServiceName(unchecked: "hotgo")),
+    EventReport(
+      time: ago(95), kind: "supervisor-started", service: ServiceName(unchecked: "hotgo"), text: "batond 0.1.0 runs"),
   ]
 }

@@ -1,0 +1,138 @@
+import ControlProtocol
+import Glibc
+package import LinuxSystem
+import Vocabulary
+
+/// The control socket: takes connections, keeps them inside their limits, and gives their calls to the supervisor.
+///
+/// Runs on the loop's thread. No caller can delay it: every read, write and answer is bounded, and what does not fit its
+/// bound is cut off. Connections stay until the caller leaves, breaks a limit, or ``close()``.
+package final class ControlServer {
+  package let path: String
+  /// Replaced when users or groups may have changed; counts for the next call of every connection.
+  package var policy: AccessPolicy
+
+  let loop: EventLoop
+  let limits: ControlLimits
+  let version: String
+  private(set) weak var handler: (any ControlHandler)?
+  private var listener: Descriptor?
+  private var registration: EventLoop.Registration?
+  private var connections: [ObjectIdentifier: ControlConnection] = [:]
+  private var rate: CallRate
+  private var sweep: TimerToken?
+
+  private static let acceptsPerTurn = 16
+
+  /// Listens at `path`, and takes it over from whoever had it: the caller makes sure that no other batond uses it (the
+  /// lock). `handler` is kept weakly; calls that come without one are answered with an error.
+  package init(
+    path: String, loop: EventLoop, handler: any ControlHandler, policy: AccessPolicy, version: String,
+    limits: ControlLimits = ControlLimits()
+  ) throws {
+    self.path = path
+    self.loop = loop
+    self.handler = handler
+    self.policy = policy
+    self.version = version
+    self.limits = limits
+    rate = CallRate(limits)
+    // Anyone may connect; what they may do is asked of the kernel, not of the path.
+    let fresh = path + ".new"
+    unlink(fresh)
+    let listener = try ListeningSocket.unix(
+      fresh, .init(backlog: 128, nonblocking: true), mode: 0o666, owner: nil, group: nil)
+    self.listener = listener
+    try retrying("put in place", path) { rename(fresh, path) }
+    registration = try loop.register(listener, events: .read) { [unowned self] _ in acceptSome() }
+  }
+
+  deinit {
+    stopListening()
+    for connection in connections.values { connection.abandon() }
+  }
+
+  package var connectionCount: Int { connections.count }
+
+  /// Takes no more connections, ends those that follow events, and closes all; what was written to a caller is still
+  /// read by it. The path is removed.
+  package func close() {
+    stopListening()
+    for connection in Array(connections.values) { connection.end() }
+  }
+
+  private func stopListening() {
+    guard let listener else { return }
+    registration?.cancel()
+    registration = nil
+    listener.close()
+    self.listener = nil
+    unlink(path)
+    loop.cancel(sweep)
+    sweep = nil
+  }
+
+  // MARK: Connections
+
+  private func acceptSome() {
+    guard let listener else { return }
+    for _ in 0..<Self.acceptsPerTurn {
+      do throws(SystemError) {
+        guard let descriptor = try Connection.accept(from: listener) else { return }
+        try take(descriptor)
+      } catch {
+        // Out of descriptors or memory: the queue waits in the kernel until there are some again.
+        return pause()
+      }
+    }
+  }
+
+  private func pause() {
+    do throws(SystemError) { try registration?.watch([]) } catch { return }
+    loop.schedule(after: .seconds(1)) { [weak self] in
+      do throws(SystemError) { try self?.registration?.watch(.read) } catch {}
+    }
+  }
+
+  private func take(_ descriptor: Descriptor) throws(SystemError) {
+    let peer = try descriptor.peerCredentials()
+    let caller = Caller(pid: peer.pid, uid: peer.user, gid: peer.group, groups: try descriptor.peerGroups())
+    if let refusal = refusal(of: caller) {
+      let message = refusal.reply.message
+      // Into an empty buffer it fits; a caller that does not read it loses only the reason.
+      _ = send(descriptor.raw, message, message.count, Int32(MSG_NOSIGNAL))
+      return
+    }
+    let connection = try ControlConnection(descriptor, caller: caller, server: self)
+    connections[ObjectIdentifier(connection)] = connection
+    if sweep == nil { scheduleSweep() }
+  }
+
+  private func refusal(of caller: Caller) -> ControlError? {
+    let others = connections.values.filter { $0.caller.uid != 0 }
+    let isFull =
+      connections.count >= limits.connections
+      || caller.uid != 0
+        && (others.count >= limits.connectionsOfOthers
+          || others.count { $0.caller.uid == caller.uid } >= limits.connectionsPerUser)
+    return isFull ? .busy(holder: "\(connections.count) connections to the control socket", since: nil) : nil
+  }
+
+  func remove(_ connection: ControlConnection) {
+    connections.removeValue(forKey: ObjectIdentifier(connection))
+  }
+
+  /// nil: the call may be answered now.
+  func delay(of caller: Caller) -> Instant? { rate.take(uid: caller.uid, at: loop.now) }
+
+  private func scheduleSweep() {
+    let quarter = Duration.nanoseconds(max(limits.patience.nanoseconds / 4, 1_000_000))
+    sweep = loop.schedule(after: quarter) { [weak self] in
+      guard let self else { return }
+      for connection in Array(connections.values) { connection.checkPatience() }
+      rate.forgetIdle(at: loop.now)
+      sweep = nil
+      if !connections.isEmpty { scheduleSweep() }
+    }
+  }
+}
