@@ -1,1 +1,182 @@
-// The surface of ControlClient.
+package import ControlProtocol
+import Glibc
+import LinuxSystem
+package import Vocabulary
+
+/// One connection to a supervisor's control socket, for commands: calls block, each with a deadline.
+///
+/// Not Sendable: one thread, one call at a time.
+package final class ControlClient {
+  package let path: String
+  private let descriptor: Descriptor
+  private var input = MessageSplitter(limit: JSON.Limits.reply.bytes)
+
+  /// - Throws: ``ClientError/unreachable(path:_:)`` when nobody listens there, or nobody takes the connection in time.
+  package init(path: String, patience: Duration = .seconds(5)) throws(ClientError) {
+    self.path = path
+    do throws(SystemError) {
+      descriptor = try Self.connect(path, patience)
+    } catch {
+      throw .unreachable(path: path, error)
+    }
+  }
+
+  // MARK: Calls
+
+  /// Calls and returns the only reply.
+  package func call<Answer: JSONValue>(
+    _ request: Request, patience: Duration = .seconds(10)
+  ) throws(ClientError) -> Answer {
+    let deadline = Instant.monotonicNow() + patience
+    try send(request.call, deadline)
+    return try decode(try reply(deadline, patience).parameters)
+  }
+
+  package func status() throws(ClientError) -> StatusReport { try call(.status) }
+
+  /// Asks for a long act and returns its verdict, also one that says "failed". Waits `patience` from one sign of life to
+  /// the next, and as long as the act takes without one. `progress` is called with each line of news.
+  package func act(
+    _ request: Request, patience: Duration? = nil, progress: (Progress) -> Void
+  ) throws(ClientError) -> VerdictReport {
+    var call = request.call
+    call.more = true
+    try send(call, .monotonicNow() + .seconds(10))
+    while true {
+      let deadline = patience.map { Instant.monotonicNow() + $0 }
+      do throws(ClientError) {
+        let reply = try reply(deadline, patience ?? .zero)
+        let outcome: ActReply = try decode(reply.parameters)
+        if let verdict = outcome.verdict { return verdict }
+        if let news = outcome.progress { progress(news) }
+        if !reply.continues { throw .strange(path: path, "the last reply has no verdict") }
+      } catch .refused(.failed(let verdict)) {
+        return verdict
+      } catch {
+        throw error
+      }
+    }
+  }
+
+  /// Gives each event to `each` until it returns false, the supervisor goes away, or, without `follow`, there are no
+  /// more.
+  package func events(limit: Int, follow: Bool, each: (EventReport) -> Bool) throws(ClientError) {
+    let patience = Duration.seconds(10)
+    try send(Request.events(limit: limit, follow: follow).call, .monotonicNow() + patience)
+    while true {
+      let reply = try reply(follow ? nil : .monotonicNow() + patience, patience)
+      let events: EventsReply = try decode(reply.parameters)
+      for event in events.events where !each(event) { return }
+      if !reply.continues { return }
+    }
+  }
+
+  package func environment(engine: EngineName, reveal: Bool) throws(ClientError) -> [EnvironmentVariable] {
+    let reply: EnvironmentReply = try call(.environment(engine: engine, reveal: reveal))
+    return reply.variables
+  }
+
+  private func decode<Answer: JSONValue>(_ json: JSON) throws(ClientError) -> Answer {
+    do throws(ShapeError) {
+      return try Answer(json: json)
+    } catch {
+      throw .strange(path: path, error.description)
+    }
+  }
+
+  // MARK: Bytes
+
+  private static func connect(_ path: String, _ patience: Duration) throws(SystemError) -> Descriptor {
+    let type = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
+    let descriptor = Descriptor(owning: try retrying("make a socket") { socket(AF_UNIX, type, 0) })
+    var address = sockaddr_un()
+    address.sun_family = sa_family_t(AF_UNIX)
+    let name = Array(path.utf8) + [0]
+    guard name.count <= MemoryLayout.size(ofValue: address.sun_path) else {
+      throw SystemError("use the socket path", path, errno: ENAMETOOLONG)
+    }
+    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: name) }
+    // A full queue makes connect(2) wait, and this bounds it.
+    var limit = timeval(
+      tv_sec: Int(patience.milliseconds / 1_000), tv_usec: Int(patience.milliseconds % 1_000) * 1_000)
+    _ = setsockopt(descriptor.raw, SOL_SOCKET, SO_SNDTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+    try retrying("connect to", path) {
+      withUnsafePointer(to: &address) {
+        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+          Glibc.connect(descriptor.raw, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+        }
+      }
+    }
+    try descriptor.setNonblocking(true)
+    return descriptor
+  }
+
+  private func send(_ call: Call, _ deadline: Instant) throws(ClientError) {
+    let message = call.message
+    var written = 0
+    let raw = descriptor.raw
+    do throws(SystemError) {
+      while written < message.count {
+        let count = try unlessWouldBlock("write to", path) {
+          message.withUnsafeBytes {
+            Glibc.send(raw, $0.baseAddress.map { $0 + written }, $0.count - written, Int32(MSG_NOSIGNAL))
+          }
+        }
+        if let count { written += count } else { try wait(Int16(POLLOUT), until: deadline) }
+      }
+    } catch {
+      // It may have said why before it hung up: the reply tells.
+      if error.errno == EPIPE || error.errno == ECONNRESET { return }
+      throw error.errno == ETIMEDOUT ? .slow(path: path, after: .seconds(10)) : .unreachable(path: path, error)
+    }
+  }
+
+  /// The next reply; an error reply is thrown. `deadline` nil waits for ever.
+  private func reply(_ deadline: Instant?, _ patience: Duration) throws(ClientError) -> CallReply {
+    let message = try nextMessage(deadline, patience)
+    let json: JSON
+    do throws(JSONError) {
+      json = try JSON(text: message, limits: .reply)
+    } catch {
+      throw .strange(path: path, error.description)
+    }
+    let reply: CallReply = try decode(json)
+    guard let name = reply.error else { return reply }
+    var known: ControlError?
+    do throws(ShapeError) {
+      known = try ControlError(error: name, parameters: reply.parameters)
+    } catch {
+      throw .strange(path: path, error.description)
+    }
+    throw known.map { .refused($0) } ?? .unknownError(name, reply.parameters)
+  }
+
+  private func nextMessage(_ deadline: Instant?, _ patience: Duration) throws(ClientError) -> ArraySlice<UInt8> {
+    var buffer = [UInt8](repeating: 0, count: 64 * 1024)
+    let raw = descriptor.raw
+    while true {
+      do throws(MessageSplitter.Failure) {
+        if let message = try input.next() { return message }
+      } catch {
+        throw .strange(path: path, "a reply of more than \(JSON.Limits.reply.bytes) bytes")
+      }
+      do throws(SystemError) {
+        guard let count = try unlessWouldBlock("read from", path, { recv(raw, &buffer, 64 * 1024, 0) }) else {
+          try wait(Int16(POLLIN), until: deadline)
+          continue
+        }
+        guard count > 0 else { throw SystemError("read from", path, errno: ECONNRESET) }
+        input.append(buffer[..<count])
+      } catch {
+        throw error.errno == ETIMEDOUT ? .slow(path: path, after: patience) : .lost(path: path)
+      }
+    }
+  }
+
+  private func wait(_ events: Int16, until deadline: Instant?) throws(SystemError) {
+    var entry = pollfd(fd: descriptor.raw, events: events, revents: 0)
+    let left = deadline.map { max(0, ($0 - .monotonicNow()).milliseconds + 1) } ?? -1
+    let ready = try retrying("wait for", path) { poll(&entry, 1, Int32(clamping: left)) }
+    if ready == 0 { throw SystemError("wait for", path, errno: ETIMEDOUT) }
+  }
+}

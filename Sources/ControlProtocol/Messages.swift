@@ -59,7 +59,7 @@ package struct Call: Hashable, Sendable {
 }
 
 /// One reply to a call; with `more` there may be several, all but the last with `continues`.
-package struct CallReply: Hashable, Sendable {
+package struct CallReply: Hashable, Sendable, JSONValue {
   package var error: String?
   package var parameters: JSON
   package var continues: Bool

@@ -204,7 +204,7 @@ final class ControlConnection {
     case .environment(let engine, let reveal):
       guard let variables = handler.environment(engine: engine) else { throw .unknownEngine(engine.rawValue) }
       let shown = reveal ? variables : variables.map { EnvironmentVariable(name: $0.name, value: nil) }
-      reply(CallReply(parameters: ["variables": shown.json]), to: call)
+      reply(CallReply(parameters: EnvironmentReply(variables: shown).json), to: call)
     case .events(let limit, let follow):
       handler.events(limit: limit, follow: follow, sink(for: call, follow: follow))
     case .reload(let wait): handler.reload(outcome(of: .reload, wait, for: call))
@@ -237,9 +237,9 @@ final class ControlConnection {
     return ControlReply(caller: caller, act: act, waits: wait) { [weak self] answer in
       switch answer {
       case .progress(let progress):
-        self?.news(CallReply(parameters: ["progress": progress.json], continues: true), of: number)
+        self?.news(CallReply(parameters: ActReply(progress: progress).json, continues: true), of: number)
       case .verdict(let verdict) where verdict.succeeded:
-        self?.last(CallReply(parameters: ["verdict": verdict.json]), of: number)
+        self?.last(CallReply(parameters: ActReply(verdict: verdict).json), of: number)
       case .verdict(let verdict): self?.last(ControlError.failed(verdict).reply, of: number)
       case .error(let error): self?.last(error.reply, of: number)
       }
@@ -249,7 +249,7 @@ final class ControlConnection {
   private func sink(for call: Call, follow: Bool) -> EventSink {
     let number = nextNumber
     let sink = EventSink(follow: follow) { [weak self] events, continues in
-      let parameters: JSON = ["events": events.json]
+      let parameters = EventsReply(events: events).json
       if continues {
         self?.news(CallReply(parameters: parameters, continues: true), of: number)
       } else {

@@ -149,8 +149,8 @@ extension EventReport {
     let happening = entry.happening
     self.init(
       time: WallTime(microseconds: entry.wallMicroseconds), kind: happening.kind.rawValue, service: service,
-      engine: happening.engine, worker: happening.worker?.label, generation: happening.generation,
+      text: happening.text, engine: happening.engine, worker: happening.worker?.label, generation: happening.generation,
       release: happening.release, operation: happening.operation, from: happening.from, to: happening.to,
-      reason: happening.reason ?? happening.text, pid: happening.pid.map { Int($0) })
+      reason: happening.reason, pid: happening.pid.map { Int($0) })
   }
 }
