@@ -96,22 +96,22 @@ import Vocabulary
     let answer = "HTTP/1.1 200 OK\r\n" + String(repeating: "X: y\r\n", count: 10_000)
     let server = try TinyServer(loop, [.trickle(Array(answer.utf8))]).start()
     let answers = Answers()
-    let request = HTTPProbe.Request(target: server.target, path: "/", timeout: .milliseconds(50))
+    let request = HTTPProbe.Request(target: server.target, path: "/", timeout: .milliseconds(200))
     HTTPProbe(loop: loop, request: request, completion: answers.take).start()
     try loop.run { !answers.all.isEmpty }
-    #expect(answers.reason?.hasPrefix("answer not complete within 50ms, ") == true)
+    #expect(answers.reason?.hasPrefix("answer not complete within 200ms, ") == true)
     // The wrong status is worth more than the missing rest.
     let wrong = try TinyServer(loop, [.send(Array("HTTP/1.1 503 X\r\n\r\nbusy".utf8))]).start()
-    #expect(try ask(wrong, timeout: .milliseconds(50)) == .failed("status 503 instead of 2xx, body begins \"busy\""))
+    #expect(try ask(wrong, timeout: .milliseconds(200)) == .failed("status 503 instead of 2xx, body begins \"busy\""))
   }
 
   @Test func anAnswerIsGivenOnceAlsoBeyondTheDeadline() throws {
     let server = try server("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
     let answers = Answers()
-    let request = HTTPProbe.Request(target: server.target, path: "/", timeout: .milliseconds(100))
+    let request = HTTPProbe.Request(target: server.target, path: "/", timeout: .milliseconds(300))
     HTTPProbe(loop: loop, request: request, completion: answers.take).start()
     var isLater = false
-    loop.schedule(after: .milliseconds(150)) { isLater = true }
+    loop.schedule(after: .milliseconds(400)) { isLater = true }
     try loop.run { isLater }
     #expect(answers.all == [.passed])
   }
@@ -119,14 +119,14 @@ import Vocabulary
   @Test func cancelledIsSilentAndClosesTheConnection() throws {
     let server = try TinyServer(loop, []).start()
     let answers = Answers()
-    let request = HTTPProbe.Request(target: server.target, path: "/", timeout: .milliseconds(30))
+    let request = HTTPProbe.Request(target: server.target, path: "/", timeout: .milliseconds(250))
     let probe = HTTPProbe(loop: loop, request: request, completion: answers.take)
     probe.start()
     try loop.run { server.connections.first?.hasHeard == true }
     probe.cancel()
     try loop.run { server.connections[0].isOver }
     var isLater = false
-    loop.schedule(after: .milliseconds(60)) { isLater = true }
+    loop.schedule(after: .milliseconds(300)) { isLater = true }
     try loop.run { isLater }
     probe.start()
     probe.cancel()
@@ -241,9 +241,9 @@ import Vocabulary
     let candidate = try ListeningSocket.joining(place, datagram: false, options)
     try SteeringInstructions.probes(.mark(0xDEAD_BEEF), candidate: 1, serving: 0).attach(to: serving)
     for (mark, meets) in [(0xDEAD_BEEF, candidate), (nil, serving), (7, serving)] as [(UInt32?, Descriptor)] {
-      var request = HTTPProbe.Request(target: .tcp(place), path: "/", timeout: .milliseconds(30))
+      var request = HTTPProbe.Request(target: .tcp(place), path: "/", timeout: .milliseconds(150))
       request.mark = mark
-      #expect(try ask(request) == .failed("no answer within 30ms"))
+      #expect(try ask(request) == .failed("no answer within 150ms"))
       let met = accept(meets.raw, nil, nil)
       #expect(met >= 0)
       close(met)
