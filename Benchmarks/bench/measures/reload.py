@@ -41,6 +41,6 @@ def tell(measure, subject, taken, report):
         measure.set(subject, "last ready → verdict", between(ready, verdict))
         measure.set(subject, "asked → verdict", between(asked, verdict))
         measure.set(subject, "verdict → old gone", between(verdict, gone))
-    measure.set(subject, "asked → old gone", between(asked, gone))
+    measure.set(subject, "asked → new ready and old gone", between(asked, lambda times: max(times[1], times[3])))
     measure.set(subject, "requests", report["sent"])
     measure.set(subject, "failed", report["failed"])
