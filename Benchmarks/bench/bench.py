@@ -1,6 +1,7 @@
 """What every measure gets: the tools, a directory, how long to take, and whom to measure."""
 
 import contextlib
+import glob
 import os
 import shutil
 import subprocess
@@ -14,25 +15,28 @@ ROOT = os.path.dirname(HERE)
 
 
 class Tools:
-    """The programs under measure and the ones that measure."""
+    """The program under measure, and the ones that measure."""
 
     def __init__(self, build, directory):
-        command = ["swift", "build", "-c", "release", "--static-swift-stdlib", "-j", "2", "--package-path", ROOT]
-        for product in ("fixture-service", "fixture-load", "batond") if build else ():
-            print(f"building {product} …", file=sys.stderr, flush=True)
-            subprocess.run([*command, "--product", product], check=True, stdout=sys.stderr)
-        self.binaries = subprocess.run([*command, "--show-bin-path"], check=True, stdout=subprocess.PIPE,
-                                       text=True).stdout.strip()
-        self.floor = os.path.join(directory, "floor")
-        compiler = shutil.which("cc") or shutil.which("clang")
-        subprocess.run([compiler, "-std=gnu17", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-o", self.floor,
-                        os.path.join(HERE, "floor.c")], check=True)
+        swift = ["swift", "build", "-c", "release", "--static-swift-stdlib", "-j", "2", "--package-path", ROOT]
+        if build:
+            print("building batond …", file=sys.stderr, flush=True)
+            subprocess.run([*swift, "--product", "batond"], check=True, stdout=sys.stderr)
+        binaries = subprocess.run([*swift, "--show-bin-path"], check=True, stdout=subprocess.PIPE, text=True)
+        self.batond = os.path.join(binaries.stdout.strip(), "batond")
+        self.directory = directory
+        # The package's own build links Swift's and C++'s libraries into every program, which makes each start of one
+        # dearer than a start of batond's worker has to be.
+        fixtures = os.path.join(ROOT, "Tests", "Fixtures")
+        self.service = self.compile("fixture-service", glob.glob(os.path.join(fixtures, "service", "*.c")))
+        self.load = self.compile("fixture-load", glob.glob(os.path.join(fixtures, "load", "*.c")))
+        self.floor = self.compile("floor", [os.path.join(HERE, "floor.c")])
 
-    def __getattr__(self, name):
-        program = {"service": "fixture-service", "load": "fixture-load", "batond": "batond"}.get(name)
-        if program is None:
-            raise AttributeError(name)
-        return os.path.join(self.binaries, program)
+    def compile(self, name, sources):
+        program = os.path.join(self.directory, name)
+        compiler = shutil.which("cc") or shutil.which("clang") or "cc"
+        subprocess.run([compiler, "-std=gnu17", "-D_GNU_SOURCE", "-O2", "-pthread", "-o", program, *sources], check=True)
+        return program
 
 
 class Bench:
