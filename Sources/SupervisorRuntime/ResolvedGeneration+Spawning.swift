@@ -25,6 +25,9 @@ extension ResolvedGeneration {
 
   private static func key(_ user: String, _ group: String?) -> String { "\(user):\(group ?? "")" }
 
+  /// The user ids its workers run as.
+  package var users: Set<UInt32> { Set(accounts.values.map(\.identity.user)) }
+
   func account(of engine: Settings.Engine?) -> Account? {
     guard let name = engine?.user ?? settings.service.user else { return nil }
     return accounts[Self.key(name, engine?.group ?? settings.service.group)]

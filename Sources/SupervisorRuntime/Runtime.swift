@@ -39,6 +39,11 @@ package final class Runtime {
   package private(set) var changeStartedAt: Instant?
   package let startedAt: Instant
 
+  /// A generation's settings have been read: who its workers run as may have changed.
+  package var generationChanged: (ResolvedGeneration) -> Void = { _ in }
+  /// Nobody starts this service again: what others find of it goes.
+  package private(set) var endsForGood = false
+
   private var inbox: [Event] = []
   private var isHandling = false
   private var tick: (token: TimerToken, at: Instant)?
@@ -197,6 +202,7 @@ package final class Runtime {
     switch note {
     case .workerKilled(let id, _): happening.text += workers.describeMembers(of: id)
     case .generationStarting: changeStartedAt = .monotonicNow()
+    case .shutdownStarted(let cause, _): endsForGood = cause == .stop
     case .shutdownEnded(_, let cut): if cut > 0 { lastCut = "\(cut) workers had to be killed" }
     default: break
     }
@@ -211,6 +217,7 @@ package final class Runtime {
       switch loaded {
       case .loaded(let generation, let warnings):
         generations[id] = generation
+        generationChanged(generation)
         settingsWarnings = warnings
         send(.settingsLoaded(operation, generation.plan))
       case .refused(let text): send(.settingsRefused(operation, text))

@@ -1,8 +1,40 @@
 import ArgumentParser
+import ControlProtocol
+import Glibc
 
 @main
 struct Baton: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "baton",
-    abstract: "Operates and deploys services that batond keeps answering.")
+    abstract: "Operates services that batond keeps answering.",
+    discussion: """
+      NAME may be left out when one service runs here, or when BATON_SERVICE names it.
+      Exit status: 0 done, 1 failed and the old state holds, 2 failed and a person is needed, 64 usage, \
+      69 supervisor unreachable, 70 a bug, 75 busy, 77 not allowed, 78 settings are wrong.
+      """,
+    version: "0.1.0",
+    subcommands: [
+      Status.self, Reload.self, Restart.self, Stop.self, Scale.self, Events.self, Logs.self, Check.self, Init.self,
+    ])
+
+  static func main() {
+    do {
+      var command = try parseAsRoot()
+      try command.run()
+    } catch let failure as Failure {
+      report(failure)
+      Glibc.exit(Int32(failure.status.code))
+    } catch {
+      exit(withError: error)
+    }
+  }
+
+  /// The last lines of who failed, then the three lines a person needs.
+  private static func report(_ failure: Failure) {
+    Terminal.endProgress()
+    for line in failure.lines { Terminal.say("  | \(line)") }
+    Terminal.say("baton: \(failure.what)")
+    if let holds = failure.holds { Terminal.say("holds: \(holds)") }
+    if let next = failure.next { Terminal.say("next:  \(next)") }
+  }
 }

@@ -1,5 +1,7 @@
+import ControlServer
 import Glibc
 import LinuxSystem
+import Settings
 import Supervision
 import SupervisorRuntime
 import Systemd
@@ -15,6 +17,8 @@ final class Service {
   private let children: Children
   private var signals: SignalSource?
   private let logger: Logger
+  private let bridge: ControlBridge
+  private let control: ControlServer
 
   init(_ arguments: Arguments) throws {
     self.arguments = arguments
@@ -39,14 +43,27 @@ final class Service {
       loop: loop, service: arguments.name, notifyDirectory: "\(directories.runtime)/worker",
       containments: ContainmentFactory(), children: children)
     workers.printed = { [logger] in logger.log($1, of: $0) }
+    runtime = Self.runtime(arguments, directories, loop, manager, history, listeners, workers)
+    bridge = ControlBridge(runtime: runtime, history: history, service: arguments.name)
+    control = try ControlServer(
+      path: "\(directories.runtime)/control", loop: loop, handler: bridge,
+      policy: AccessPolicy(supervisor: geteuid(), serviceUsers: [], operators: Users.group(named: "baton")),
+      version: Daemon.version)
+    runtime.generationChanged = { [unowned self] in adopt($0) }
+  }
+
+  private static func runtime(
+    _ arguments: Arguments, _ directories: Directories, _ loop: EventLoop, _ manager: ManagerLink, _ history: History,
+    _ listeners: Listeners, _ workers: Workers
+  ) -> Runtime {
     var random = SystemRandomNumberGenerator()
-    runtime = Runtime(
+    let prefix = String(UInt32(truncatingIfNeeded: random.next() as UInt64), radix: 36)
+    return Runtime(
       wiring: Runtime.Wiring(
         service: arguments.name, settingsPath: arguments.settings, runtimeDirectory: directories.runtime,
         version: Daemon.version),
       loop: loop, manager: manager, history: history, listeners: listeners, workers: workers,
-      core: Supervisor(seed: random.next()),
-      operationPrefix: String(UInt32(truncatingIfNeeded: random.next() as UInt64), radix: 36))
+      core: Supervisor(seed: random.next()), operationPrefix: prefix)
   }
 
   func run() throws -> Int32 {
@@ -55,7 +72,18 @@ final class Service {
       if outcome.result == .done { listeners.closeUnclaimed() }
     }
     let status = try runtime.run()
+    bridge.ended()
+    control.close()
+    // What was said last is on its way; callers get a moment to read it.
+    for _ in 0..<8 { try loop.turn(waiting: false) }
+    if runtime.endsForGood { listeners.unlinkPaths() }
     return status
+  }
+
+  /// Workers must not operate their own supervisor, whoever they run as.
+  private func adopt(_ generation: ResolvedGeneration) {
+    control.policy = AccessPolicy(
+      supervisor: geteuid(), serviceUsers: generation.users.subtracting([0]), operators: Users.group(named: "baton"))
   }
 
   private func took(_ signal: Signal) {
