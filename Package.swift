@@ -54,7 +54,7 @@ let package = Package(
 
     // Layer 3: effects, one owner per machine, no decisions.
     layer("Settings", ["Vocabulary", "LinuxSystem", "CToml"]),
-    layer("Ledger", ["Vocabulary", "LinuxSystem", "CSQLite"]),
+    layer("Ledger", ["Vocabulary", "LinuxSystem", "CLinux", "CSQLite"]),
     layer(
       "SupervisorRuntime", ["Vocabulary", "LinuxSystem", "CLinux", "Systemd", "Supervision", "Settings", "Ledger"]),
 
