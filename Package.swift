@@ -93,6 +93,8 @@ let package = Package(
       name: "ControlTests"),
 
     // Programs that the tests, the demo and the benchmarks run.
+    .executableTarget(
+      name: "fixture-systemd", dependencies: ["Systemd"], path: "Tests/Fixtures/systemd", swiftSettings: strict),
     .executableTarget(name: "fixture-service", path: "Tests/Fixtures/service", cSettings: strictC),
     .executableTarget(name: "fixture-load", path: "Tests/Fixtures/load", cSettings: strictC),
   ],

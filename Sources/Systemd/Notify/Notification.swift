@@ -44,10 +44,11 @@ public enum Notification: Hashable, Sendable {
   /// The most bytes of a status, so that it fits a datagram with company.
   public static let statusLimit = 1024
 
-  /// Whether the manager takes `name` for `FDNAME=`: 1 to 255 printable ASCII characters without a colon.
+  /// Whether the manager takes `name` for `FDNAME=` and gives it back unchanged: 1 to 255 printable ASCII characters
+  /// without colon and backslash.
   public static func isValidDescriptorName(_ name: String) -> Bool {
     (1...255).contains(name.utf8.count)
-      && name.utf8.allSatisfy { (0x20...0x7e).contains($0) && $0 != UInt8(ascii: ":") }
+      && name.utf8.allSatisfy { (0x20...0x7e).contains($0) && $0 != UInt8(ascii: ":") && $0 != UInt8(ascii: "\\") }
   }
 
   /// The lines of this notification, each `KEY=VALUE` and a line feed.
@@ -57,9 +58,9 @@ public enum Notification: Hashable, Sendable {
     case .reloading(nil): "RELOADING=1\n"
     case .reloading(let time?): "RELOADING=1\nMONOTONIC_USEC=\(time)\n"
     case .stopping: "STOPPING=1\n"
-    case .status(let text): "STATUS=\(OneLine.escaped(text, limit: Self.statusLimit))\n"
+    case .status(let text): "STATUS=\(OneLine.assigned(text, limit: Self.statusLimit))\n"
     case .errno(let number): "ERRNO=\(number)\n"
-    case .busError(let name): "BUSERROR=\(OneLine.escaped(name, limit: 255))\n"
+    case .busError(let name): "BUSERROR=\(OneLine.assigned(name, limit: 255))\n"
     case .exitStatus(let status): "EXIT_STATUS=\(status)\n"
     case .mainPID(let pid): "MAINPID=\(pid)\n"
     case .watchdog: "WATCHDOG=1\n"

@@ -1,5 +1,6 @@
 extension Notification {
-  /// Reads a datagram as the manager would: lines `KEY=VALUE`, in order. Unknown keys, known keys with a value that makes
+  /// Reads a datagram as the manager would: lines `KEY=VALUE`, in order, a backslash only standing for the character
+  /// after it. Unknown keys, known keys with a value that makes
   /// no sense, and lines without `=` are left out; a datagram above ``datagramLimit`` says nothing.
   ///
   /// A value is whatever the sender wrote: a status may hold any text without a line feed.
@@ -8,11 +9,27 @@ extension Notification {
     var fields: [Field] = []
     for line in datagram.split(separator: UInt8(ascii: "\n")) {
       guard let equals = line.firstIndex(of: UInt8(ascii: "=")), equals > line.startIndex else { continue }
-      let value = line[line.index(after: equals)...]
       fields.append(
-        Field(key: String(decoding: line[..<equals], as: UTF8.self), value: String(decoding: value, as: UTF8.self)))
+        Field(
+          key: String(decoding: line[..<equals], as: UTF8.self), value: text(of: line[line.index(after: equals)...])))
     }
     return fields.compactMap { notification($0, in: fields) }
+  }
+
+  private static func text(of value: ArraySlice<UInt8>) -> String {
+    let backslash = UInt8(ascii: "\\")
+    guard value.contains(backslash) else { return String(decoding: value, as: UTF8.self) }
+    var bytes: [UInt8] = []
+    var isEscaped = false
+    for byte in value {
+      if byte == backslash, !isEscaped {
+        isEscaped = true
+      } else {
+        bytes.append(byte)
+        isEscaped = false
+      }
+    }
+    return String(decoding: bytes, as: UTF8.self)
   }
 
   private struct Field {

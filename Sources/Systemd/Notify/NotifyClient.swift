@@ -104,7 +104,7 @@ public final class NotifyClient {
       case .fileDescriptorStore(let name, _), .fileDescriptorRemove(let name):
         if !Notification.isValidDescriptorName(name) {
           return "\"\(OneLine.escaped(name, limit: 64))\" is not a descriptor name: "
-            + "it takes 1 to 255 printable ASCII characters without a colon"
+            + "it takes 1 to 255 printable ASCII characters without colon and backslash"
         }
         if case .fileDescriptorRemove = notification { continue }
         if descriptors.isEmpty { return "there is no descriptor to store" }
