@@ -60,7 +60,7 @@ final class Operations {
   /// nil when no such operation is under way.
   @discardableResult
   func finish(
-    _ id: OperationID, _ verdict: Verdict, at now: Instant, release: (GenerationID) -> ReleaseID?,
+    _ id: OperationID, _ verdict: Verdict, at now: Instant, duringTrial: Bool, release: (GenerationID) -> ReleaseID?,
     lastLines: (WorkerID) -> [String]
   ) -> OperationOutcome? {
     guard let operation = open.removeValue(forKey: id) else { return nil }
@@ -85,7 +85,7 @@ final class Operations {
         "nothing was changed", "try again when it has ended; baton status shows it", other: other)
     case .refused(let refusal, let serving):
       let lines = refusal.worker.map(lastLines) ?? []
-      let what = "\(act.rawValue) refused: \(refusal.text)"
+      let what = "\(act.rawValue) refused" + (duringTrial ? " in its trial" : "") + ": \(refusal.text)"
       if let serving {
         result = outcome(
           refusal.isAboutSettings ? .settingsWrong : .failed, what, "generation \(serving) serves, untouched",

@@ -48,6 +48,8 @@ package final class Runtime {
   private var isHandling = false
   private var tick: (token: TimerToken, at: Instant)?
   private var exitCode: ExitCode?
+  /// A share of the clients has met the candidate.
+  private var isOnTrial = false
   /// What a shutdown had to cut, for the last status.
   private(set) var lastCut: String?
   /// Asked before a generation is put in place; the answer is warnings for people.
@@ -184,7 +186,8 @@ package final class Runtime {
 
   private func finish(_ operation: OperationID, _ verdict: Verdict) {
     let outcome = operations.finish(
-      operation, verdict, at: .monotonicNow(), release: { [unowned self] in generations[$0]?.release },
+      operation, verdict, at: .monotonicNow(), duringTrial: isOnTrial,
+      release: { [unowned self] in generations[$0]?.release },
       lastLines: workers.lastLines)
     guard let outcome else { return }
     lastOutcome = outcome
@@ -201,7 +204,10 @@ package final class Runtime {
     var happening = Narrator(release: { [unowned self] in generations[$0]?.release }).tell(note)
     switch note {
     case .workerKilled(let id, _): happening.text += workers.describeMembers(of: id)
-    case .generationStarting: changeStartedAt = .monotonicNow()
+    case .generationStarting:
+      changeStartedAt = .monotonicNow()
+      isOnTrial = false
+    case .generationOnTrial: isOnTrial = true
     case .shutdownStarted(let cause, _): endsForGood = cause == .stop
     case .shutdownEnded(_, let cut): if cut > 0 { lastCut = "\(cut) workers had to be killed" }
     default: break

@@ -19,7 +19,7 @@ extension WorkerFault {
     case .exited(let reason): "ended with \(reason.text)"
     case .notReady(let limit): "was not ready within \(limit.text)"
     case .spawn(let why): "could not be started: \(why)"
-    case .hangs(let why): "hangs: \(why)"
+    case .hangs(let why): "hangs (watchdog): \(why)"
     }
   }
 }

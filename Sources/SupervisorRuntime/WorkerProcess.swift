@@ -70,11 +70,18 @@ package final class WorkerProcess {
       pidfd = process.pidfd
     } catch {
       containment.remove()
-      throw WorkerStartError("\(error)")
+      throw WorkerStartError("\(error)" + Self.advice(error))
     }
     startedAtWallMicroseconds = WallClock.microseconds()
     containment.adopt(pid)
     listen()
+  }
+
+  private static func advice(_ error: any Error) -> String {
+    guard let error = error as? SpawnError, error.errno == EPERM, [.groups, .user].contains(error.stage) else {
+      return ""
+    }
+    return "; only a supervisor that runs as root can start programs as another user"
   }
 
   private static func environment(

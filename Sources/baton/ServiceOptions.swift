@@ -7,7 +7,7 @@ import Vocabulary
 
 /// Which service a command is about, and how to reach its supervisor.
 struct ServiceOptions: ParsableArguments {
-  @Option(help: "The control socket itself, for a service that was started by hand.")
+  @Option(help: "The control socket itself, for a service that was started by hand; BATON_CONTROL says it too.")
   var control: String?
 
   @Flag(help: "Print JSON, a stable contract, instead of text.")
@@ -15,7 +15,7 @@ struct ServiceOptions: ParsableArguments {
 
   /// The socket of `name`, or of the only service there is.
   func socket(of name: String?) throws -> String {
-    if let control { return control }
+    if let control = control ?? Host.variable("BATON_CONTROL") { return control }
     if let name = name ?? Host.variable("BATON_SERVICE") { return try Self.path(of: ServiceName(checking: name)) }
     let running = Self.roots.flatMap { root in
       ((try? directoryEntries(root)) ?? []).filter { access("\(root)/\($0)/control", F_OK) == 0 }.map {

@@ -34,6 +34,9 @@ final class ControlBridge: ControlHandler {
   func restart(_ reply: ControlReply) { begin(reply) { runtime.restart(completion: $0) } }
 
   func scale(engine: EngineName, workers: Int, _ reply: ControlReply) {
+    guard let serving = runtime.core.serving, runtime.core.generations[serving]?.engine(engine) != nil else {
+      return reply.refuse(.unknownEngine(engine.rawValue))
+    }
     begin(reply) { runtime.scale(engine, to: workers, completion: $0) }
   }
 

@@ -23,14 +23,15 @@ final class Service {
   init(_ arguments: Arguments) throws {
     self.arguments = arguments
     SignalSource.ignoreBrokenPipes()
+    // Read and unset before anything is opened or started: none of it is for the workers.
+    let passed = try ListenDescriptors.fromEnvironment().all
+    ProcessTree.closeDescriptors(from: ListenDescriptors.firstDescriptor + Int32(passed.count))
     let directories = try Directories(arguments)
     lock = try Self.lock(directories.runtime, arguments.name)
     loop = try EventLoop()
     try ProcessTree.becomeSubreaper()
-    // Read and unset before anything is started: none of it is for the workers.
     let client = try NotifyClient.fromEnvironment()
     let watchdog = try Watchdog.fromEnvironment()
-    let passed = try ListenDescriptors.fromEnvironment().all
     let manager = ManagerLink(loop: loop, client: client, watchdog: watchdog)
     logger = Logger(service: arguments.name)
     let history = History(wallClock: WallClock.microseconds)

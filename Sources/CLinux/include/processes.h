@@ -7,5 +7,7 @@
 int cl_signal_process(int pidfd, int signal);
 /// PR_SET_CHILD_SUBREAPER in prctl(2): orphans of our children become our children.
 int cl_become_subreaper(void);
+/// close_range(2) from `first` on: what nobody named does not stay open.
+int cl_close_from(unsigned first);
 /// getxattr(2) of one byte; 0 when there is none.
 char cl_attribute(const char *path, const char *name);

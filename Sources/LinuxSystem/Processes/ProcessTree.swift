@@ -40,6 +40,10 @@ package enum ProcessTree {
     return ByteCount(pages * UInt64(sysconf(Int32(_SC_PAGESIZE))))
   }
 
+  /// Closes every descriptor from `first` on: whoever started this process may have left some open. Only at the start,
+  /// before anything else is opened.
+  package static func closeDescriptors(from first: Int32) { _ = cl_close_from(UInt32(max(first, 3))) }
+
   /// From now on orphans of our children become our children, so that we can find and reap them.
   package static func becomeSubreaper() throws(SystemError) {
     try retrying("become a subreaper") { cl_become_subreaper() }
