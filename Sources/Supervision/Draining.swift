@@ -14,7 +14,8 @@ extension Supervisor {
       })
     generations[id]?.role = .draining(
       Generation.Draining(
-        since: now, cutAt: now + generation.plan.maxDrainTime, unquiet: unquiet, mayRestart: hasMetClients))
+        since: now, cutAt: now + generation.plan.maxDrainTime, unquiet: unquiet,
+        hasServed: generation.role == .serving, mayRestart: hasMetClients))
     return [.note(.generationDraining(id))] + unquiet.sorted().map { .watchQuiet($0) } + boundDraining(at: now)
   }
 

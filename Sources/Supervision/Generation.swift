@@ -62,6 +62,8 @@ package struct Generation: Hashable, Sendable {
     package internal(set) var cutAt: Instant
     /// Listeners that were steered away from and still hold connections.
     package internal(set) var unquiet: Set<ListenerID>
+    /// Else it was a candidate that was given up.
+    let hasServed: Bool
     /// Whether a worker that dies before its turn to end comes back, for the clients that are left.
     let mayRestart: Bool
     var isCut = false

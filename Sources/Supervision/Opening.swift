@@ -127,17 +127,21 @@ extension Supervisor {
 
   private mutating func release(_ listener: ListenerID) -> [Action] {
     guard var group = groups[listener.key], group.members.contains(listener) else { return [] }
-    let users = generations.values.compactMap { generation in
-      generation.bindings.values.first { $0.key == listener.key }.map { (generation.id, $0) }
-    }
-    guard let heir = users.max(by: { $0.0 < $1.0 })?.1 else {
+    let users = generations.values.filter { $0.bindings.values.contains { $0.key == listener.key } }
+    guard !users.isEmpty else {
       // No settings name this address any more: all of its listeners go.
       groups[listener.key] = nil
-      return group.members.map { .close($0) }
+      return group.inClosingOrder.map { .close($0) }
     }
-    guard !users.contains(where: { $0.1 == listener }) else { return [] }
-    // The serving settings do not name it, others do: a draining generation, or a candidate that brings it back.
-    var steps = group.rule.listeners.contains(listener) ? group.steer(.everyone(heir)) : []
+    guard !users.contains(where: { $0.bindings.values.contains(listener) }) else { return [] }
+    var steps: [SteeringGroup.Step] = []
+    if group.rule.listeners.contains(listener) {
+      // The serving settings do not name it, others do: a candidate that brings it back, or one that served and drains.
+      // Where there is only a candidate that was given up, the address ends with that.
+      let heir = users.filter { $0.draining?.hasServed != false }.max { $0.id < $1.id }
+      guard let next = heir?.bindings.values.first(where: { $0.key == listener.key }) else { return [] }
+      steps = group.steer(.everyone(next))
+    }
     steps += group.retire(listener)
     groups[listener.key] = group
     return actions(steps, of: listener.key)

@@ -70,8 +70,8 @@ extension Supervisor {
     var change = change
     change.hasMetClients = true
     enter(change, .trial(until: now + trial.duration, askAt: now + min(trial.duration, Self.proofInterval)))
-    return steer(change) { .share(trial.share, candidate: $0, serving: $1) }
-      + [.note(.generationOnTrial(change.candidate, trial.share, trial.duration))]
+    return [.note(.generationOnTrial(change.candidate, trial.share, trial.duration))]
+      + steer(change) { .share(trial.share, candidate: $0, serving: $1) }
   }
 
   mutating func advanceTrial(_ change: Change, until: Instant, askAt: Instant?, at now: Instant) -> [Action] {

@@ -138,7 +138,7 @@ extension Supervisor {
     groups.keys.sorted().flatMap { key -> [Action] in
       guard let group = groups[key], group.permanent.isEmpty else { return [] }
       groups[key] = nil
-      return group.members.map { .close($0) }
+      return group.inClosingOrder.map { .close($0) }
     }
   }
 

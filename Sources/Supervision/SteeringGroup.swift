@@ -141,19 +141,28 @@ package struct SteeringGroup: Hashable, Sendable {
     return closeIdle()
   }
 
+  /// To close them all: candidates before the one that serves, which is the last that clients may meet.
+  var inClosingOrder: [ListenerID] {
+    let candidates = rule.listeners.filter { $0 != serving }
+    return candidates + members.filter { !rule.listeners.contains($0) } + [serving]
+  }
+
   /// A worker shut `listener` down behind our back: the kernel has moved the last member already. One that is in use
   /// listens again (as the last); another is only forgotten.
   package mutating func left(_ listener: ListenerID) -> [Step] {
     guard members.contains(listener) else { return [] }
     let isPermanent = permanent.contains(listener)
     remove(listener)
-    guard rule.listeners.contains(listener) else { return [.close(listener)] + attach(isForced: true) }
+    guard rule.listeners.contains(listener) else { return attach(isForced: true) + [.close(listener)] }
     members.append(listener)
     if isPermanent { permanent.insert(listener) }
+    // Alone, it has no group to give a program to before it listens.
+    guard members.count > 1 else { return [.relisten(listener)] + attach(isForced: true) }
+    // Else the program is put right first: until a candidate is back, its place would mean anybody.
+    let meanwhile: [Step] =
+      listener == serving || !isOrdered ? [] : [.attach(.constant(place(of: serving)), .everyone(serving))]
     let attach = attach(isForced: true)
-    // The program is put right before the listener is back, so that no place means two listeners; alone, it has no
-    // group to give a program to before it listens.
-    return members.count == 1 ? [.relisten(listener)] + attach : attach + [.relisten(listener)]
+    return meanwhile.isEmpty ? attach + [.relisten(listener)] : meanwhile + [.relisten(listener)] + attach
   }
 
   /// The rule in force as places.

@@ -1,0 +1,242 @@
+import Vocabulary
+
+@testable import Supervision
+
+/// Watches a core from outside: takes each event and each action, keeps what a kernel and a process table would have, and
+/// says which promise was broken. It knows nothing of the core's ways, only of its promises.
+struct Witness: Hashable {
+  struct Process: Hashable {
+    let listeners: Set<ListenerID>
+    let engine: EnginePlan
+    var killedAt: Instant?
+
+    /// Still in somebody's way: what was killed and does not vanish is not waited for longer than the grace.
+    func counts(at now: Instant) -> Bool { killedAt.map { now < $0 + Shutdown.clearingGrace } ?? true }
+  }
+
+  var kernel = FakeKernel()
+  private(set) var processes: [WorkerID: Process] = [:]
+  /// Generations that serve or have served.
+  private(set) var committed: Set<GenerationID> = []
+  /// Those that served before the event that is being answered.
+  private var answering: Set<GenerationID> = []
+  /// On trial, with a share of the clients.
+  private(set) var onTrial: Set<GenerationID> = []
+  private(set) var open: Set<OperationID> = []
+  private(set) var isStopping = false
+  private(set) var hasExited = false
+  private var now = Instant.zero
+  /// Listeners that a worker shut down just now: the kernel acted before anybody knew.
+  private var shutDown: Set<SocketKey> = []
+
+  // MARK: Events
+
+  mutating func happens(_ event: Event) {
+    shutDown = []
+    answering = committed
+    switch event {
+    case .start(let operation), .reload(let operation), .restart(let operation), .scale(_, _, let operation):
+      open.insert(operation)
+    case .stop, .stopNow: isStopping = true
+    case .emptied(let id), .spawnFailed(let id, _): processes[id] = nil
+    case .listenerLeft(let listener):
+      kernel.leave(listener)
+      shutDown.insert(listener.key)
+    case .listenerRefused(let listener, _), .listenerMustBeShared(let listener): kernel.leave(listener)
+    default: break
+    }
+  }
+
+  // MARK: Actions
+
+  /// Does what `action` does to kernel and processes, and says what it broke.
+  mutating func does(_ action: Action, before: Supervisor, after: Supervisor, at now: Instant) -> String? {
+    self.now = now
+    if hasExited {
+      // Whoever asks late is still answered.
+      if case .finish = action {} else if case .forget = action {} else { return "\(action) after the exit" }
+    }
+    if let broken = follow(action, before: before, after: after) { return broken }
+    for key in kernel.groups.keys.sorted() {
+      if let broken = strayClients(key, before: before, after: after) { return "\(broken) after \(action)" }
+    }
+    return nil
+  }
+
+  private mutating func follow(_ action: Action, before: Supervisor, after: Supervisor) -> String? {
+    switch action {
+    case .open(let listener, let socket, let id):
+      let plan = after.generations[id]?.plan ?? before.generations[id]?.plan
+      kernel.open(listener, plan?.socket(socket)?.steering ?? .program)
+    case .attach(let key, let program, let rule):
+      kernel.attach(key, program, rule)
+      if kernel.members(key).contains(rule.serving) { shutDown.remove(key) }
+    case .close(let listener):
+      let users = processes.filter { $0.value.listeners.contains(listener) }.keys
+      // The end of intake: the whole address goes, one listener after the other.
+      if isStopping { shutDown.insert(listener.key) }
+      if !isStopping, !users.isEmpty, kernel.members(listener.key).contains(listener) {
+        return "\(listener) is closed while \(users) have it"
+      }
+      kernel.close(listener)
+    case .relisten(let listener):
+      kernel.relisten(listener)
+      if kernel.members(listener.key).count > 1 { shutDown.remove(listener.key) }
+    case .spawn(let id): return spawn(id, after)
+    case .terminate(let id): return terminate(id, before: before, after: after)
+    case .kill(let id): processes[id]?.killedAt = now
+    case .prove(let id, let engine, _): return prove(id, engine, after)
+    case .closeLedger:
+      let left = processes.values.filter { $0.engine.stage <= .database && $0.counts(at: now) }
+      if !left.isEmpty { return "the ledger is closed while engines run: \(left.map(\.engine.name))" }
+    case .finish(let operation, let verdict):
+      if open.remove(operation) == nil { return "a second verdict for \(operation): \(verdict)" }
+    case .note(let note): return heed(note)
+    case .exit:
+      hasExited = true
+      if processes.values.contains(where: { $0.counts(at: now) }) { return "exit while \(processes.keys) run" }
+    case .forget(let id):
+      if processes.keys.contains(where: { $0.generation == id }) {
+        return "generation \(id) is forgotten while it runs"
+      }
+    case .loadSettings, .watchQuiet, .abort, .askReadiness, .askLiveness, .askPending, .save, .removeStoredListeners,
+      .runStageCommand, .cutStageCommand, .tell:
+      break
+    }
+    return nil
+  }
+
+  private mutating func heed(_ note: Note) -> String? {
+    switch note {
+    case .generationServing(let id, _, _):
+      committed.insert(id)
+      onTrial.remove(id)
+    case .generationOnTrial(let id, _, _): onTrial.insert(id)
+    case .handoverAborted(let id, _, _): onTrial.remove(id)
+    default: break
+    }
+    return nil
+  }
+
+  private mutating func spawn(_ id: WorkerID, _ after: Supervisor) -> String? {
+    if isStopping { return "\(id) is started after a stop" }
+    guard let generation = after.generations[id.generation], let engine = generation.plan.engine(id.engine) else {
+      return "\(id) is started for a generation that is not there"
+    }
+    if processes[id] != nil { return "\(id) is started twice" }
+    if processes.keys.contains(where: { $0.isSamePlace(as: id) }) { return "\(id) is started beside its predecessor" }
+    let others = processes.filter { $0.key.engine == id.engine && $0.key.generation != id.generation }
+    if !others.isEmpty,
+      engine.handover == .exclusive
+        || others.values.contains(where: { $0.engine.handover == .exclusive }
+        )
+    {
+      return "\(id) overlaps \(others.keys)"
+    }
+    let listeners = engine.sockets.compactMap { generation.bindings[$0] }
+    for listener in listeners where kernel.groups[listener.key]?.members.contains(listener) != true {
+      return "\(id) is given \(listener), which is not open"
+    }
+    processes[id] = Process(listeners: Set(listeners), engine: engine)
+    return nil
+  }
+
+  private func terminate(_ id: WorkerID, before: Supervisor, after: Supervisor) -> String? {
+    guard let process = processes[id] else { return nil }
+    let siblings = processes.filter {
+      $0.key.generation == id.generation && $0.value.engine.stage == process.engine.stage
+    }
+    if let later = siblings.first(where: { $0.value.engine.after.contains(id.engine) }), after.scaling == nil,
+      !isGivenUp(id, after)
+    {
+      return "\(id) is ended before \(later.key), which comes after it"
+    }
+    if isStopping {
+      let earlier = processes.filter { $0.value.engine.stage < process.engine.stage && $0.value.counts(at: now) }
+      if !earlier.isEmpty { return "\(id) is ended while \(earlier.keys) of earlier stages run" }
+    }
+    guard !isStopping, before.serving == id.generation, after.serving == id.generation else { return nil }
+    switch after.phase {
+    case .steady: return after.scaling != nil || id.slot > 1 ? nil : "\(id) is ended, but it serves"
+    case .changing(let change) where change.kind == .restart: return nil
+    case .changing(let change):
+      switch change.step {
+      case .swapping(let name, _) where name == id.engine: return nil
+      case .loading, .ending, .opening, .starting, .proving, .trial, .swapping, .restoring:
+        return "\(id) is ended before its successor serves"
+      }
+    case .new, .stopping, .ended: return "\(id) is ended in no phase for that"
+    }
+  }
+
+  /// The exclusive engines of a candidate that is given up end at once: others wait for their place.
+  private func isGivenUp(_ id: WorkerID, _ core: Supervisor) -> Bool {
+    !committed.contains(id.generation) && core.generations[id.generation]?.draining != nil
+  }
+
+  private func prove(_ id: GenerationID, _ engine: EngineName, _ after: Supervisor) -> String? {
+    guard let generation = after.generations[id], let proof = generation.plan.engine(engine)?.proof,
+      let listener = generation.bindings[proof.socket], kernel.groups[listener.key]?.kind == .program
+    else { return nil }
+    let met = kernel.probes(listener.key)
+    return met == [listener] ? nil : "generation \(id) is asked, but \(met) answer"
+  }
+
+  // MARK: Clients
+
+  /// Whom clients of `key` meet is nobody they may not meet: a committed generation, one on trial, or, where no committed
+  /// one answers, whoever is there.
+  private func strayClients(_ key: SocketKey, before: Supervisor, after: Supervisor) -> String? {
+    guard !shutDown.contains(key) else { return nil }
+    for listener in kernel.clients(key) {
+      let users = bound(to: listener, before).union(bound(to: listener, after))
+      if !users.isDisjoint(with: committed.union(onTrial)) { continue }
+      let isAnswered = answering.contains { id in
+        after.generations[id]?.bindings.values.contains { $0.key == key && kernel.members(key).contains($0) } == true
+      }
+      if isAnswered { return "clients of \(key) meet \(listener) of \(users), committed are \(committed)" }
+    }
+    return nil
+  }
+
+  private func bound(to listener: ListenerID, _ core: Supervisor) -> Set<GenerationID> {
+    Set(core.generations.values.filter { $0.bindings.values.contains(listener) }.map(\.id))
+  }
+
+  // MARK: After all actions of an event
+
+  /// What must hold between events.
+  mutating func check(_ core: Supervisor) -> String? {
+    answering = committed
+    for key in kernel.groups.keys.sorted() {
+      if let broken = strayClients(key, before: core, after: core) { return "\(broken) after all" }
+    }
+    for (key, group) in core.groups {
+      if group.kind != .rename, kernel.members(key) != group.members {
+        return "\(key): the kernel has \(kernel.members(key)), the core \(group.members)"
+      }
+      if (kernel.groups[key]?.members.count ?? 0) > 1, group.kind == .program || group.kind == .constant,
+        kernel.groups[key]?.program != group.program
+      {
+        return "\(key): the kernel runs \(kernel.groups[key].debugDescription), the core means \(group.program)"
+      }
+    }
+    for (id, process) in processes where core.worker(id)?.isGone != false {
+      return "\(id) of \(process.engine.name) runs, but the core does not know it"
+    }
+    for generation in core.generations.values {
+      for worker in generation.engines.flatMap(\.workers) where !worker.isGone && processes[worker.id] == nil {
+        if case .waiting = worker.state { continue }
+        return "\(worker.id) is \(worker.state), but no process is there"
+      }
+    }
+    if core.phase == .ended, !open.isEmpty { return "ended without a verdict for \(open)" }
+    return nil
+  }
+}
+
+extension WorkerID {
+  fileprivate func isSamePlace(as other: WorkerID) -> Bool {
+    generation == other.generation && engine == other.engine && slot == other.slot
+  }
+}
