@@ -34,6 +34,7 @@ extension MessageKind {
     case .stageCommandFailed: MessageID(0x2898f49e69bac4da, 0xabc38942ba7fea33)
     case .stopped: MessageID(0xd3ce2435e12e0d57, 0xd03981ebcdddb1e3)
     case .ledgerUnavailable: MessageID(0x02d9a4f4418a8980, 0x6f93af83d7fd9939)
+    case .ledgerRecovered: MessageID(0xa487ecde2852da17, 0xdb4573d9cbabd31d)
     case .outputDropped: MessageID(0xfded3a2587ecd319, 0x61976eddc5b1e3c3)
     }
   }
@@ -45,7 +46,7 @@ extension MessageKind {
     case .workerFault, .workerExited, .workerKilled, .drainCut, .listenerLeft, .listenerShared, .shutdownCut,
       .stageCommandFailed, .ledgerUnavailable, .outputDropped:
       .warning
-    case .serviceStarted, .generationServing, .engineScaled, .shutdownStarted, .stopped: .notice
+    case .serviceStarted, .ledgerRecovered, .generationServing, .engineScaled, .shutdownStarted, .stopped: .notice
     case .generationStarting, .generationProving, .generationOnTrial, .generationDraining, .generationEnded,
       .workerStarted, .workerReady, .workerStopped, .workerWaits, .listenerRetired, .shutdownStage:
       .info

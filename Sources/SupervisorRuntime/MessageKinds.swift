@@ -33,5 +33,6 @@ package enum MessageKind: String, Hashable, Sendable, CaseIterable {
   case stageCommandFailed = "stage-command-failed"
   case stopped = "stopped"
   case ledgerUnavailable = "ledger-unavailable"
+  case ledgerRecovered = "ledger-recovered"
   case outputDropped = "output-dropped"
 }

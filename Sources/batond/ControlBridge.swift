@@ -11,8 +11,10 @@ final class ControlBridge: ControlHandler {
   private let history: History
   private let service: ServiceName
   private var followers: [EventSink] = []
+  private let records: Records?
 
-  init(runtime: Runtime, history: History, service: ServiceName) {
+  init(runtime: Runtime, history: History, records: Records?, service: ServiceName) {
+    self.records = records
     self.runtime = runtime
     self.history = history
     self.service = service
@@ -90,8 +92,22 @@ final class ControlBridge: ControlHandler {
   // MARK: Asking
 
   func events(limit: Int, follow: Bool, _ sink: EventSink) {
-    let recent = history.recent.suffix(limit).map { EventReport($0, service: service) }
-    sink.begin(with: Array(recent))
+    guard let records else { return begin(sink, recent(limit), follow) }
+    // What happens until the ledger answers is in its answer or in what follows, never in both.
+    let seen = history.recent.last?.number ?? 0
+    records.latest(limit) { [weak self] latest in
+      guard let self else { return }
+      let later = history.recent.filter { $0.number > seen }.map { EventReport($0, service: self.service) }
+      begin(sink, latest.map { $0 + later } ?? recent(limit), follow)
+    }
+  }
+
+  private func recent(_ limit: Int) -> [EventReport] {
+    history.recent.suffix(limit).map { EventReport($0, service: service) }
+  }
+
+  private func begin(_ sink: EventSink, _ events: [EventReport], _ follow: Bool) {
+    sink.begin(with: events)
     if follow, followers.count < Self.maxFollowers { followers.append(sink) }
   }
 

@@ -36,6 +36,10 @@ final class Service {
     logger = Logger(service: arguments.name)
     let history = History(wallClock: WallClock.microseconds)
     history.sinks.append { [logger] in logger.log($0) }
+    // Without its directory the ledger says what is wrong, and the service runs.
+    try? directories.makeState()
+    let records = try Records(
+      path: "\(directories.state)/ledger.db", service: arguments.name, loop: loop, history: history)
     children = Children()
     listeners = Listeners(
       loop: loop, manager: manager,
@@ -45,7 +49,7 @@ final class Service {
       containments: ContainmentFactory(), children: children)
     workers.printed = { [logger] in logger.log($1, of: $0) }
     runtime = Self.runtime(arguments, directories, loop, manager, history, listeners, workers)
-    bridge = ControlBridge(runtime: runtime, history: history, service: arguments.name)
+    bridge = ControlBridge(runtime: runtime, history: history, records: records, service: arguments.name)
     control = try ControlServer(
       path: "\(directories.runtime)/control", loop: loop, handler: bridge,
       policy: AccessPolicy(supervisor: geteuid(), serviceUsers: [], operators: Users.group(named: "baton")),
