@@ -11,18 +11,35 @@ class Load:
              "--connections", str(connections), "--expect-body", expect, "--control"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
+        self.paused = False
+
     def say(self, command):
         self.process.stdin.write(command + "\n")
         self.process.stdin.flush()
 
     def phase(self, name):
+        """What is due from now on counts for that phase; goes on after a pause."""
         self.say("mark " + name)
-        self.say("resume")
+        if self.paused:
+            self.say("resume")
+        self.paused = False
 
     def pause(self):
         self.say("pause")
+        self.paused = True
 
     def report(self):
         report = json.loads(self.process.communicate("stop\n", timeout=60)[0])
         report["phases"] = {phase["name"]: phase for phase in report["phases"]}
         return report
+
+
+def quantile(phases, mode, fraction):
+    """Of several phases together, in microseconds."""
+    buckets = sorted(tuple(bucket) for phase in phases for bucket in phase["latency_us"][mode]["buckets"])
+    wanted, seen = fraction * sum(count for _, count in buckets), 0
+    for microseconds, count in buckets:
+        seen += count
+        if seen >= wanted:
+            return microseconds
+    return 0

@@ -405,6 +405,7 @@ class LoadTests(FixtureCase):
         report = self.load("--rate", "2000", "--duration", "1", "--expect-body", "v1")
         self.assertEqual((report["sent"], report["ok"], report["versions"]), (2000, 2000, {"v1": 2000}))
         self.assertEqual([report["latency_us"][mode]["count"] for mode in ("new", "keepalive", "both")], [1000, 1000, 2000])
+        self.assertEqual(sum(count for _, count in report["latency_us"]["both"]["buckets"]), 2000)
         self.assertEqual(json.loads(subprocess.check_output([SERVICE, "--show-counts", counts]))["clients"], 2000)
         self.assertAlmostEqual(report["seconds"], 1, delta=0.5)
 

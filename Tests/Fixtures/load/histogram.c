@@ -8,7 +8,7 @@ static int bucket(uint64_t value) {
   return SUB_BUCKETS * (octave + 1) + (int)(value >> octave) - SUB_BUCKETS;
 }
 
-static uint64_t upper_end(int bucket) {
+uint64_t histogram_upper_end(int bucket) {
   if (bucket < SUB_BUCKETS) return (uint64_t)bucket;
   int octave = bucket / SUB_BUCKETS - 1;
   return ((uint64_t)(bucket % SUB_BUCKETS + SUB_BUCKETS + 1) << octave) - 1;
@@ -30,7 +30,10 @@ uint64_t histogram_quantile(const struct histogram *histogram, double fraction) 
   uint64_t wanted = (uint64_t)(fraction * (double)histogram->count + 0.999999), seen = 0;
   for (int index = 0; index < BUCKETS; index++) {
     seen += histogram->buckets[index];
-    if (seen >= wanted && seen > 0) return upper_end(index) < histogram->max ? upper_end(index) : histogram->max;
+    if (seen >= wanted && seen > 0) {
+      uint64_t end = histogram_upper_end(index);
+      return end < histogram->max ? end : histogram->max;
+    }
   }
   return histogram->max;
 }

@@ -11,6 +11,9 @@ struct histogram {
   uint32_t buckets[BUCKETS];
 };
 
+// The longest latency that falls into a bucket, in microseconds.
+uint64_t histogram_upper_end(int bucket);
+
 void histogram_add(struct histogram *histogram, uint64_t microseconds);
 void histogram_merge(struct histogram *into, const struct histogram *from);
 

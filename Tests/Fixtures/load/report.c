@@ -88,7 +88,14 @@ static void json_latency(int from, int to, const char *before) {
     struct histogram *of = latency(from, to, mode);
     printf("%s\"%s\": {\"count\": %" PRIu64, mode > 0 ? ", " : "", mode_names[mode], of->count);
     for (int index = 0; index < 4; index++) printf(", \"%s\": %" PRIu64, names[index], histogram_quantile(of, quantiles[index]));
-    printf(", \"max\": %" PRIu64 "}", of->max);
+    printf(", \"max\": %" PRIu64 ", \"buckets\": [", of->max);
+    bool first = true;
+    for (int bucket = 0; bucket < BUCKETS; bucket++) {
+      if (of->buckets[bucket] == 0) continue;
+      printf("%s[%" PRIu64 ", %" PRIu32 "]", first ? "" : ", ", histogram_upper_end(bucket), of->buckets[bucket]);
+      first = false;
+    }
+    printf("]}");
     free(of);
   }
   putchar('}');
