@@ -71,8 +71,6 @@ class Batond(Subject):
         return dict(os.environ)
 
     def ask_reload(self):
-        if not os.path.exists(os.path.join(self.directory, "run", "control")):
-            return super().ask_reload()
         outcome = self.call("io.baton.Service.Reload", wait=True)
         now = time.monotonic_ns()
         if "error" in outcome:
