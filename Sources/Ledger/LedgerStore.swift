@@ -19,7 +19,7 @@ final class LedgerStore {
       let database = try Database(path: path)
       // Exclusive: the index of the log is then in this process's memory and not in a mapped file, so that no full disk
       // or vanished file can end the process by SIGBUS. Whoever wants to read asks batond.
-      try database.run("PRAGMA locking_mode = EXCLUSIVE; PRAGMA cache_size = -256; PRAGMA trusted_schema = OFF")
+      try database.run("PRAGMA locking_mode = EXCLUSIVE; PRAGMA cache_size = -128; PRAGMA trusted_schema = OFF")
       try database.run("PRAGMA journal_mode = WAL; PRAGMA journal_size_limit = 1048576; PRAGMA cell_size_check = ON")
       return (database, try LedgerSchema.migrate(database))
     }
@@ -115,6 +115,13 @@ final class LedgerStore {
       DELETE FROM operations WHERE started <
         (SELECT started FROM operations ORDER BY started DESC LIMIT 1 OFFSET \(Self.operationsKept - 1))
       """)
+  }
+
+  /// After a burst: SQLite's cache and what malloc kept go back, so that an idle supervisor stays small.
+  func giveMemoryBack() {
+    // What cannot be given back stays; there is nothing to do about it.
+    try? database.run("PRAGMA shrink_memory")
+    csqlite_give_memory_back()
   }
 
   /// Moves the log into the file and empties it.

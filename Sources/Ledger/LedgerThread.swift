@@ -36,6 +36,8 @@ final class LedgerState: Sendable {
 /// The ledger's own thread: opens, writes, reads and closes the file, and waits for the disk so that nobody else does.
 final class LedgerThread {
   private static let batch = 256
+  /// So many records at once leave memory behind that is worth giving back.
+  private static let burst = 64
   private static let longestRetry = Duration.seconds(60)
 
   private let path: String
@@ -49,6 +51,7 @@ final class LedgerThread {
   private var lostBeforeTrouble: UInt64 = 0
   private var retryDelay: Duration
   private var retryAt: Instant?
+  private var isMemoryKept = false
 
   init(path: String, state: LedgerState, firstRetry: Duration, news: @escaping @Sendable (LedgerNews) -> Void) {
     self.path = path
@@ -71,6 +74,10 @@ final class LedgerThread {
   // MARK: Waiting
 
   private func sleep() {
+    if isMemoryKept, state.inbox.withLock({ $0.records.count == 0 && $0.questions.isEmpty }) {
+      store?.giveMemoryBack()
+      isMemoryKept = false
+    }
     var entry = pollfd(fd: state.sleeper.raw, events: Int16(POLLIN), revents: 0)
     var timeout: Int32 = -1
     if let retryAt {
@@ -91,12 +98,15 @@ final class LedgerThread {
   private func writeAll() {
     do throws(LedgerError) {
       let store = try openStore()
+      var written = 0
       while true {
         if unwritten.isEmpty { unwritten = state.inbox.withLock { $0.records.take(Self.batch) } }
         if unwritten.isEmpty { break }
         try store.write(unwritten)
+        written += unwritten.count
         unwritten = []
       }
+      if written > Self.burst { isMemoryKept = true }
       recovered()
     } catch {
       failed(error)
@@ -108,6 +118,7 @@ final class LedgerThread {
     // Closed before the new one is opened: it may be the same file under its old name.
     store = nil
     let opened = try LedgerStore(path: path)
+    isMemoryKept = true
     store = opened
     return opened
   }
@@ -142,6 +153,7 @@ final class LedgerThread {
     // Who asks wants to know now, also if the next try is not yet due.
     if !questions.isEmpty { writeAll() }
     for question in questions { question(self) }
+    if !questions.isEmpty { isMemoryKept = true }
   }
 
   /// What could not be written, oldest first: it belongs behind what the file holds.
