@@ -141,7 +141,10 @@ import Vocabulary
     let path = fixture.path
     do {
       let ledger = try Ledger(path: path, post: { $0() }, news: { _ in })
-      for number in 1...500 { ledger.record(LedgerFixture.event(number)) }
+      ledger.record(LedgerFixture.event(1))
+      // Now it holds the file, and nobody else gets it before all is written.
+      _ = await withCheckedContinuation { done in ledger.flush { done.resume(returning: $0) } }
+      for number in 2...500 { ledger.record(LedgerFixture.event(number)) }
     }
     // The other's thread holds the file until it is done; ours tries until it may.
     let ledger = try WatchedLedger(path)
