@@ -1,7 +1,7 @@
 /// What a person probably meant.
-enum NearestWord {
+package enum NearestWord {
   /// The known word with the fewest edits, if these are few for its length; the first of equals.
-  static func to(_ word: String, among known: [String]) -> String? {
+  package static func to(_ word: String, among known: [String]) -> String? {
     // A long word is no slip of the keyboard, and the distance costs the product of the lengths.
     guard word.utf8.count <= 64 else { return nil }
     let wanted = word.lowercased()

@@ -1,6 +1,7 @@
 import ArgumentParser
 import ControlProtocol
 import Glibc
+import Settings
 
 @main
 struct Baton: ParsableCommand {
@@ -18,6 +19,7 @@ struct Baton: ParsableCommand {
     ])
 
   static func main() {
+    suggestCommand()
     do {
       var command = try parseAsRoot()
       try command.run()
@@ -27,6 +29,16 @@ struct Baton: ParsableCommand {
     } catch {
       exit(withError: error)
     }
+  }
+
+  /// A first word that is no command, but nearly one.
+  private static func suggestCommand() {
+    guard let word = CommandLine.arguments.dropFirst().first, !word.hasPrefix("-") else { return }
+    let names = configuration.subcommands.map { $0._commandName } + ["help"]
+    guard !names.contains(word) else { return }
+    let hint = NearestWord.to(word, among: names).map { "; did you mean \"\($0)\"?" } ?? ";"
+    Terminal.say("baton: there is no command \"\(word)\"\(hint) baton --help lists them")
+    Glibc.exit(Int32(ExitStatus.usage.code))
   }
 
   /// The last lines of who failed, then the three lines a person needs.

@@ -16,6 +16,8 @@ final class Service {
   private let listeners: Listeners
   private let children: Children
   private var signals: SignalSource?
+  /// systemd started us.
+  private let isManaged: Bool
   private let logger: Logger
   private let bridge: ControlBridge
   private let control: ControlServer
@@ -32,6 +34,7 @@ final class Service {
     try ProcessTree.becomeSubreaper()
     let client = try NotifyClient.fromEnvironment()
     let watchdog = try Watchdog.fromEnvironment()
+    isManaged = client != nil
     let manager = ManagerLink(loop: loop, client: client, watchdog: watchdog)
     logger = Logger(service: arguments.name)
     let history = History(wallClock: WallClock.microseconds)
@@ -95,7 +98,9 @@ final class Service {
     switch signal {
     case .child: children.reap()
     case .hangup: runtime.reload { _ in }
-    default: runtime.stop(.stop)
+    default:
+      guard isManaged else { return runtime.stop(.stop) }
+      StopCause.ask(loop) { [unowned self] in runtime.stop($0) }
     }
   }
 

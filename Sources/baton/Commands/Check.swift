@@ -61,7 +61,7 @@ struct Init: ParsableCommand {
     abstract: "Writes a commented starting file for a service.",
     discussion: "Nothing that exists is overwritten.")
 
-  @Argument(help: "The service.") var name: String
+  @Argument(help: "The service, or the file to write.") var name: String
   @Option(help: "Where the program lies.") var directory: String?
   @Option(help: "The port it answers on.") var port: UInt16 = 8000
   @Option(help: "As whom it runs; the directory's owner where it is left out.") var user: String?
@@ -69,14 +69,16 @@ struct Init: ParsableCommand {
   @Argument(parsing: .postTerminator, help: "The program and its arguments, after --.") var command: [String] = []
 
   func run() throws {
-    let service = try ServiceName(checking: name)
+    let isPath = name.contains("/") || name.hasSuffix(".toml")
+    let stem = name.split(separator: "/").last.map { $0.hasSuffix(".toml") ? String($0.dropLast(5)) : String($0) }
+    let service = try ServiceName(checking: isPath ? stem ?? "" : name)
     let directory = directory ?? "/opt/\(service)"
     let file = StartingFile(
       name: service.rawValue, directory: directory, command: command.isEmpty ? ["./main"] : command, port: port,
       user: user ?? StartingFile.suggestedUser(directory: directory))
-    let path = output ?? "/etc/baton/\(service).toml"
+    let path = output ?? (isPath ? name : "/etc/baton/\(service).toml")
     if path == "-" { return Terminal.print(file.text) }
-    mkdir("/etc/baton", 0o755)
+    if path.hasPrefix("/etc/baton/") { mkdir("/etc/baton", 0o755) }
     let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
     guard descriptor >= 0 else {
       throw Failure(
