@@ -96,9 +96,9 @@ def build():
     return count + one("swift", "build", "-c", "release", "--static-swift-stdlib", "-j", JOBS, "-q")
 
 
-def outside(folder, *arguments):
+def outside(place, *arguments):
     """Tests written in Python against the built programs."""
-    return summed("/usr/bin/python3", "-B", str(KIT / "run.py"), str(ROOT / "Tests" / folder), *arguments)
+    return summed("/usr/bin/python3", "-B", str(KIT / "run.py"), str(ROOT / "Tests" / place), *arguments)
 
 
 TIERS = {
@@ -107,6 +107,7 @@ TIERS = {
     "man": lambda _: man(),
     "build": lambda _: build(),
     "unit": lambda _: swift_tests(),
+    "fixtures": lambda words: outside("Fixtures/check.py", *words),
     "process": lambda words: outside("ProcessTests", *words),
     "system-252": lambda words: outside("SystemTests", "--base", "bookworm", *words),
     "system-257": lambda words: outside("SystemTests", "--base", "trixie", *words),

@@ -133,11 +133,12 @@ def _outcome(test):
 
 
 def _left_behind():
-    """Kills what the test left running below it, and says what it was. Zombies left to us count as well."""
+    """Kills what the test left running below it, and says what it was. Orphans that have ended are only reaped."""
     left = []
     for pid in proc.descendants(os.getpid()):
-        left.append(f"  {pid} {' '.join(proc.command_line(pid)) or '(zombie)'}")
-        proc.kill(pid)
+        if proc.alive(pid):
+            left.append(f"  {pid} {' '.join(proc.command_line(pid))}")
+            proc.kill(pid)
     while True:
         try:
             os.waitpid(-1, 0)

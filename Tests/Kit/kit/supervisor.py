@@ -10,67 +10,20 @@ import subprocess
 import tempfile
 import time
 
-from kit import fixtures, http, proc, programs, toml, varlink
+from kit import fixtures, http, proc, programs, varlink
+from kit.settings import Settings
 from kit.waiting import wait_until
 
 
-class Service:
-    """A service's settings as tables, and the folder everything of it lives in.
-
-    `port` is a free port, and [socket.http] listens on it unless told otherwise.
-    """
+class Service(Settings):
+    """A service's settings, and the folder everything of it lives in. `port` is one that was free."""
 
     def __init__(self, folder, user=None):
         self.folder = pathlib.Path(folder)
-        self.user = user or pwd.getpwuid(os.geteuid()).pw_name
-        self.port = http.free_port()
         self.app = self.folder / "app"
         self.app.mkdir()
-        self.service = {"directory": str(self.app), "user": self.user}
-        self.environment = {}
-        self.sockets = {"http": {"listen": f"127.0.0.1:{self.port}"}}
-        self.engines = {"web": self.web()}
-        self.handover = {}
-        self.shutdown = {}
-        self.more = ""  # appended as it is
-
-    def fixture(self, *options):
-        """The command of fixture-service with stamps in the file `stamps` and counts in `counts`."""
-        return [
-            programs.path("fixture-service"), "--stamp-file", str(self.folder / "stamps"), "--count-file",
-            str(self.folder / "counts"), *map(str, options),
-        ]  # fmt: skip
-
-    def web(self, *options, **keys):
-        """An engine that answers on `http`, proven before clients meet it; `workers` and all else may be given."""
-        engine = {
-            "command": self.fixture(*options), "workers": 2, "sockets": ["http"], "ready": "notify",
-            "prove": {"socket": "http", "path": "/health", "timeout": "1s"}, "start-timeout": "10s", "stop-timeout": "5s",
-        }  # fmt: skip
-        engine.update({name.replace("_", "-"): each for name, each in keys.items()})
-        return engine
-
-    def idle(self, *options, **keys):
-        """An engine without sockets."""
-        return self.web("--idle", *options, **{"sockets": [], "prove": None, "workers": 1, **keys})
-
-    def bad(self, misbehaviour, *options, **keys):
-        """Replaces `web` by a version that misbehaves and counts whom it meets in the file `bad`."""
-        self.engines["web"] = self.web(
-            "--version-text", "bad", "--misbehave", misbehaviour, "--count-file", self.folder / "bad", *options, **keys
-        )
-
-    def text(self):
-        parts = [toml.table("service", self.service)]
-        if self.environment:
-            parts.append(toml.table("service.environment", self.environment))
-        parts += [toml.table(f"socket.{name}", entries) for name, entries in self.sockets.items()]
-        parts += [toml.table(f"engine.{name}", entries) for name, entries in self.engines.items()]
-        if self.handover:
-            parts.append(toml.table("handover", self.handover))
-        if self.shutdown:
-            parts.append(toml.table("shutdown", self.shutdown))
-        return "\n".join([*parts, self.more])
+        user = user or pwd.getpwuid(os.geteuid()).pw_name
+        super().__init__(programs.path("fixture-service"), self.folder, http.free_port(), self.app, user)
 
     @property
     def file(self):
