@@ -5,10 +5,11 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import tempfile
 
-from kit import fixtures, http, load, machine, programs
+from kit import fixtures, http, load, machine, proc, programs
 from kit.settings import Settings
 from kit.waiting import wait_until
 
@@ -89,8 +90,14 @@ class Installed(Settings):
         """The supervisor, as the machine numbers it."""
         return int(self.property("MainPID"))
 
-    def kill(self, number="KILL"):
-        self.machine.run("kill", f"-{number}", str(self.pid()))
+    def kill(self, number=signal.SIGKILL):
+        """Sends a signal to the supervisor."""
+        proc.kill(self.machine.pid_outside(self.pid()), number)
+
+    def left(self):
+        """Command lines of the fixtures that still run in the machine."""
+        lines = (" ".join(proc.command_line(pid)) for pid in self.machine.processes())
+        return [line for line in lines if line.startswith(PROGRAMS)]
 
     def journal(self, *matches):
         self.machine.run("journalctl", "--sync")

@@ -120,16 +120,10 @@ class Machine:
         """The machine's pid 1: a process of its cgroup that is number 1 of the innermost of three pid namespaces."""
         if self.process.poll() is not None:
             raise MachineError("systemd-nspawn ended")
-        for group in self._cgroups():
-            for file in group.glob("payload/**/cgroup.procs"):
-                try:
-                    pids = file.read_text().split()
-                except OSError:
-                    continue
-                for pid in pids:
-                    numbers = proc.status(pid).get("NSpid", "").split()
-                    if numbers[1:] and numbers[-1] == "1":
-                        return int(pid)
+        for pid in self.processes():
+            numbers = proc.status(pid).get("NSpid", "").split()
+            if numbers[1:] and numbers[-1] == "1":
+                return pid
         return None
 
     def _settled(self):
@@ -230,13 +224,22 @@ class Machine:
     def systemd_version(self):
         return int(re.match(r"systemd (\d+)", self.run("systemctl", "--version").stdout)[1])
 
-    def pid_outside(self, pid):
-        """A pid of the machine as the host numbers it."""
+    def processes(self):
+        """Pids of everything in it, as the host numbers them."""
+        found = set()
         for group in self._cgroups():
             for file in group.glob("payload/**/cgroup.procs"):
-                for outside in file.read_text().split():
-                    if proc.status(outside).get("NSpid", "").split()[-1:] == [str(pid)]:
-                        return int(outside)
+                try:
+                    found.update(map(int, file.read_text().split()))
+                except OSError:
+                    pass  # the cgroup went meanwhile
+        return sorted(found)
+
+    def pid_outside(self, pid):
+        """A pid of the machine as the host numbers it, or None."""
+        for each in self.processes():
+            if proc.status(each).get("NSpid", "").split()[-1:] == [str(pid)]:
+                return each
         return None
 
 
