@@ -22,7 +22,7 @@ STATE = pathlib.Path("/run/baton-lab")
 CGROUP = "baton-lab-"
 INNER = pathlib.Path(__file__).resolve().parents[1] / "machine-inside.sh"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-POWER_OFF, HALT_NOW = signal.SIGRTMIN + 4, signal.SIGRTMIN + 14
+POWER_OFF = signal.SIGRTMIN + 4
 
 
 class MachineError(Exception):
@@ -138,18 +138,32 @@ class Machine:
         return proc.alive(pid) and proc.start_time(pid) == started
 
     def down(self, now=False):
-        """Powers off, units stopped in order (`now`: at once), then by force, and removes every trace."""
+        """Powers off, units stopped in order, and removes every trace. `now`: everything in it is killed instead."""
         if self.is_alive():
             keeper = int((self.folder / "keeper").read_text().split()[0])
-            if self.leader:
-                proc.kill(self.leader, HALT_NOW if now else POWER_OFF)
+            if now or not self.leader:
+                proc.kill(keeper)
+            else:
+                proc.kill(self.leader, POWER_OFF)
             try:
-                wait_until(lambda: not self.is_alive(), 5 if now else 100, "power-off")
+                wait_until(self._is_off, 100, "power-off")
             except Late:
                 proc.kill(keeper)
         self._clear()
         if hasattr(self, "process"):
             self.process.wait()
+
+    def _is_off(self):
+        """Whether it has ended. systemd stops every process before it kills them, and an nsenter whose child is stopped
+        stops itself: it would never reap that child, and the machine's pid namespace could not end."""
+        if not self.is_alive():
+            return True
+        client = ["nsenter", "-t", str(self.leader)]
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            fields = proc.stat(pid)
+            if fields and fields[0] == "T" and proc.command_line(pid)[:3] == client:
+                proc.kill(int(pid), signal.SIGCONT)
+        return False
 
     def _clear(self):
         for group in self._cgroups():
@@ -197,8 +211,8 @@ class Machine:
         return done
 
     def start(self, *command, **options):
-        """Starts a command in the machine and returns its Popen."""
-        return subprocess.Popen(self._inside(command), **options)
+        """Starts a command in the machine and returns its Popen. It ends with this process at the latest."""
+        return subprocess.Popen(self._inside(command), preexec_fn=proc.die_with_parent, **options)
 
     def exec(self, *command):
         """Becomes the command (for `lab run`): stdin, stdout, stderr and the status are the command's."""
