@@ -1,12 +1,11 @@
-"""Runs the tests of a folder (its test_*.py) or of one file: each in a process of its own, two at once where safe, each with its own time limit.
+"""Runs the tests of a folder: each in a process of its own, two at once where safe, each with its own time limit.
 
-    run.py PLACE [-k WORD] [-j N] [--base bookworm|trixie] [--bin FOLDER] [-v]
+    run.py FOLDER [-k WORD] [-j N] [--base bookworm|trixie] [--bin FOLDER] [-v]
 
 A test that leaves a process behind has failed. Skipped tests are listed with their reason.
 """
 
 import argparse
-import importlib
 import os
 import pathlib
 import sys
@@ -17,9 +16,14 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from kit import runner  # noqa: E402
 
 
+def flat(suite):
+    """The tests of nested suites."""
+    return [suite] if isinstance(suite, unittest.TestCase) else [test for part in suite for test in flat(part)]
+
+
 def main():
     parser = argparse.ArgumentParser(prog="run.py", description=__doc__.splitlines()[0])
-    parser.add_argument("place", help="a folder with files test_*.py, or one file")
+    parser.add_argument("folder", help="its files test_*.py")
     parser.add_argument("-k", metavar="WORD", action="append", default=[], help="only tests with WORD in their name")
     parser.add_argument("-j", metavar="N", type=int, default=int(os.environ.get("BATON_JOBS", "2")))
     parser.add_argument("--base", help="the root file system lab machines boot")
@@ -31,12 +35,9 @@ def main():
     if choice.bin:
         os.environ["BATON_BIN"] = os.path.abspath(choice.bin)
 
-    place = pathlib.Path(choice.place).resolve()
-    sys.path.insert(0, str(place if place.is_dir() else place.parent))
-    tests = []
-    for file in sorted(place.glob("test_*.py")) if place.is_dir() else [place]:
-        suite = unittest.defaultTestLoader.loadTestsFromModule(importlib.import_module(file.stem))
-        tests += [test for case in suite for test in case]
+    folder = pathlib.Path(choice.folder).resolve()
+    # A file that cannot be loaded is a failed test, one that skips itself a skipped one.
+    tests = flat(unittest.defaultTestLoader.discover(str(folder)))
     chosen = [test for test in tests if not choice.k or any(word in test.id() for word in choice.k)]
     return runner.run(chosen, jobs=choice.j, verbose=choice.v)
 

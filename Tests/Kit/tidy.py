@@ -27,7 +27,7 @@ LINES_AT_MOST = 400
 # Uniform tables may be longer.
 LONG_FILES = {"CHANGELOG.md"}
 
-SLEEPS = re.compile(r"\b(?:Thread\.sleep|Task\.sleep|usleep|nanosleep|time\.sleep|sleep)\s*\(")
+SLEEPS = re.compile(r"\b(?:Thread\.sleep|Task\.sleep|usleep|nanosleep|time\.sleep|(?<!func )sleep)\s*\(\s*[^)\s]")
 # The only place that may wait a moment between two looks at something that sends no event.
 SLEEP_PLACES = {"Tests/Kit/kit/waiting.py"}
 

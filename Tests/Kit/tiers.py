@@ -107,7 +107,7 @@ TIERS = {
     "man": lambda _: man(),
     "build": lambda _: build(),
     "unit": lambda _: swift_tests(),
-    "fixtures": lambda words: outside("Fixtures/check.py", *words),
+    "fixtures": lambda words: outside("FixtureTests", *words),
     "process": lambda words: outside("ProcessTests", *words),
     "system-252": lambda words: outside("SystemTests", "--base", "bookworm", *words),
     "system-257": lambda words: outside("SystemTests", "--base", "trixie", *words),

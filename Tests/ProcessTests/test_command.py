@@ -57,21 +57,28 @@ class Commands(unittest.TestCase):
     def test_nobody_there_exits_69(self):
         with service() as made:
             done = subprocess.run(
-                [programs.path("baton"), "status"], capture_output=True, text=True, timeout=20,
-                env={"PATH": "/usr/bin:/bin", "BATON_CONTROL": str(made.folder / "control")},
+                [programs.path("baton"), "status", "--control", str(made.folder / "control")], capture_output=True,
+                text=True, timeout=20,
             )  # fmt: skip
             self.assertEqual(done.returncode, 69, done.stderr)
 
     def test_usage_exits_64(self):
         done = subprocess.run([programs.path("baton"), "relaod"], capture_output=True, text=True, timeout=20)
         self.assertEqual(done.returncode, 64)
-        self.assertIn("reload", done.stderr)
+        self.assertIn("relaod", done.stderr)
 
     def test_the_starting_file_passes_the_check(self):
         with service() as made:
             file = made.folder / "new.toml"
-            done = subprocess.run(
-                [programs.path("baton"), "init", str(file)], capture_output=True, text=True, timeout=20, cwd=made.folder)
+            init = [
+                programs.path("baton"), "init", "new", "--directory", str(made.app), "--output", str(file), "--user", "nobody",
+                "--", "/bin/cat",
+            ]  # fmt: skip
+            done = subprocess.run(init, capture_output=True, text=True, timeout=20)
             self.assertEqual(done.returncode, 0, done.stderr)
-            again = subprocess.run([programs.path("baton"), "init", str(file)], capture_output=True, text=True, timeout=20)
-            self.assertNotEqual(again.returncode, 0, "an existing file is not overwritten")
+            check = subprocess.run([programs.path("baton"), "check", str(file)], capture_output=True, text=True, timeout=20)
+            self.assertEqual(check.returncode, 0, check.stdout + check.stderr)
+            text = file.read_text()
+            again = subprocess.run(init, capture_output=True, text=True, timeout=20)
+            self.assertNotEqual(again.returncode, 0)
+            self.assertEqual(file.read_text(), text, "what exists is not overwritten")

@@ -134,6 +134,6 @@ class Trial(unittest.TestCase):
                 verdict = supervisor.refused()
                 load.mark("after")
                 wait_until(lambda: http.ask(supervisor.of.port).generation == 1)
-            self.assertIn("trial", verdict["what"])
+            self.assertIn("5", verdict["what"])
             self.assertEqual(load.report.phase("after")["failed"], 0, load.report)
             self.assertEqual(supervisor.status()["serving"], 1)

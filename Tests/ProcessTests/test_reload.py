@@ -18,6 +18,8 @@ class Handover(unittest.TestCase):
             with Load(supervisor.of.port, 800, "--connections", 16) as load:
                 first = set(supervisor.pids())
                 for round in range(10):
+                    asked = supervisor.of.counts()["clients"]
+                    wait_until(lambda: supervisor.of.counts()["clients"] > asked + 100, 10, "clients between reloads")
                     supervisor.of.engines["web"] = supervisor.of.web("--version-text", f"v{round}", workers=4)
                     verdict = supervisor.reload()
                     self.assertEqual((verdict["outcome"], verdict["generation"]), ("done", round + 2))

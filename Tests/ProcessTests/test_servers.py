@@ -69,7 +69,7 @@ class Servers(unittest.TestCase):
             closed = re.search(r"^([\d.]+) LOG:  database system is shut down", postgres, re.M)
             self.assertIsNotNone(closed, postgres[-1000:])
             self.assertGreaterEqual(float(asked[1]) + 0.002, web_gone)
-            self.assertGreaterEqual(_redis_time(redis, "Received SIGTERM") + 0.002, float(closed[1]))
+            self.assertGreaterEqual(_redis_time(redis, "User requested shutdown") + 0.002, float(closed[1]))
             self.assertIn("bye bye", redis)
 
 

@@ -125,7 +125,9 @@ class Handed(unittest.TestCase):
         """A Supervisor that gets these sockets as systemd would give them."""
         launcher = (
             "import os, sys\n"
-            "for target, source in enumerate(map(int, sys.argv[1].split(',')), 3): os.dup2(source, target, True)\n"
+            "for target, source in enumerate(map(int, sys.argv[1].split(',')), 3):\n"
+            "  os.dup2(source, target, True)\n"
+            "  os.close(source)\n"
             "os.environ.update(LISTEN_FDS=str(len(sys.argv[1].split(','))), LISTEN_PID=str(os.getpid()),"
             " LISTEN_FDNAMES=sys.argv[2])\n"
             "os.execvp(sys.argv[3], sys.argv[3:])\n"

@@ -135,7 +135,7 @@ class Supervisor:
             if self.process.poll() is not None:
                 raise AssertionError(f"batond ended with {self.process.returncode}")
             try:
-                return self.status()["state"] == "serving"
+                return self.status()["state"] in ("serving", "degraded")
             except (FileNotFoundError, ConnectionRefusedError):
                 return False
 
@@ -188,8 +188,8 @@ class Supervisor:
     def baton(self, *arguments, within=60):
         """Runs `baton` against this supervisor; its CompletedProcess."""
         return subprocess.run(
-            [programs.path("baton"), *arguments], capture_output=True, text=True, timeout=within,
-            env={**self.environment, "BATON_CONTROL": str(self.control)},
+            [programs.path("baton"), *arguments, "--control", str(self.control)], capture_output=True, text=True,
+            timeout=within, env=self.environment,
         )  # fmt: skip
 
     def wait_for_log(self, text, within=10):

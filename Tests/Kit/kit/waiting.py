@@ -32,3 +32,8 @@ def holds_for(condition, seconds, what=None, every=0.02):
         if not condition():
             raise AssertionError(f"{what or getattr(condition, '__name__', 'a condition')} did not hold")
         time.sleep(every)
+
+
+def let_pass(seconds):
+    """Lets time pass where the passing of time itself is what a test measures. Never to wait for something."""
+    time.sleep(seconds)
