@@ -1,3 +1,4 @@
+internal import Glibc
 internal import LinuxSystem
 internal import Vocabulary
 
@@ -222,9 +223,10 @@ struct SettingsResolver {
 
   // MARK: Commands
 
-  /// Where a command without a slash is looked for.
+  /// Where a command without a slash is looked for: workers get PATH of batond unless the settings have one.
   func searchPath(_ service: Settings.Service, _ engine: [String: String]?) -> String {
-    engine?["PATH"] ?? service.environment["PATH"] ?? Settings.defaultSearchPath
+    engine?["PATH"] ?? service.environment["PATH"] ?? getenv("PATH").map { String(cString: $0) }
+      ?? Settings.defaultSearchPath
   }
 
   /// The texts of a command whose program exists.
@@ -255,6 +257,7 @@ struct SettingsResolver {
 }
 
 extension Settings {
-  /// PATH of workers and of the look-up of their programs when the environment says none. Source: systemd.exec(5).
+  /// PATH of workers and of the look-up of their programs when neither the settings nor batond have one.
+  /// Source: systemd.exec(5).
   package static let defaultSearchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 }

@@ -12,6 +12,7 @@ struct Weaknesses {
       warnOfProof(engine, raw)
       warnOfReadiness(engine, raw)
       warnOfTimes(engine, raw)
+      warnOfPort(engine, raw)
       if engine.handover == .exclusive, !engine.sockets.isEmpty {
         findings.warn(
           "engine \(engine.name) is exclusive: clients of \(list(engine.sockets)) wait in the queue while it is replaced",
@@ -83,6 +84,14 @@ struct Weaknesses {
     }
   }
 
+  /// PORT is the worker's own wherever {port} stands, so that one of the settings has no effect.
+  private func warnOfPort(_ engine: Settings.Engine, _ raw: RawSettings.Engine) {
+    guard engine.hasOwnPort, (engine.environment["PORT"] ?? settings.service.environment["PORT"]) != nil else { return }
+    findings.warn(
+      "engine \(engine.name) uses {port}, so PORT in its environment is that port and not the one of the settings",
+      at: raw.name.position)
+  }
+
   private func warnOfTimes(_ engine: Settings.Engine, _ raw: RawSettings.Engine) {
     let slice =
       switch engine.stage {
@@ -95,5 +104,20 @@ struct Weaknesses {
     findings.warn(
       "stop-timeout of engine \(engine.name) is \(engine.stopTimeout.text), and stage \(engine.stage.rawValue) of the "
         + "shutdown has \(slice.text): a shutdown kills it earlier", at: stopTimeout.position)
+  }
+}
+
+extension Settings.Engine {
+  /// Whether `{port}` stands anywhere, so that each worker gets a port of its own and finds it in PORT.
+  package var hasOwnPort: Bool {
+    var texts = command
+    switch ready {
+    case .http(let url): texts.append(url.text)
+    case .tcp(let address): texts.append(address)
+    case .exec(let command): texts += command
+    case .notify, .after: break
+    }
+    if case .http(let url, _, _, _) = watchdog { texts.append(url.text) }
+    return texts.contains { $0.contains("{port}") }
   }
 }

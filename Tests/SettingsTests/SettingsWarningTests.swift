@@ -50,6 +50,13 @@ import Testing
       "ready = { tcp = \"127.0.0.1:9\" }\nhandover = \"exclusive\"\nworkers = 2", "", "asks a port without {port}")
   }
 
+  @Test func aPortThatIsReplaced() throws {
+    let port = "environment = { PORT = \"80\" }\n"
+    try expectWarning(port)
+    try expectWarning(
+      port + "ready = { tcp = \"127.0.0.1:{port}\" }", "", "engine web uses {port}, so PORT in its environment")
+  }
+
   @Test func timesThatDoNotFit() throws {
     try expectWarning("stop-timeout = \"25s\"", "", "stop-timeout of engine web is 25s, and stage engines")
     try expectWarning("stop-timeout = \"4s\"\nstage = \"redis\"", "", "stage redis of the shutdown has 3s")
