@@ -87,6 +87,7 @@ let package = Package(
     tests(of: "Supervision", ["Vocabulary"]),
     tests(of: "Settings", ["Vocabulary"]),
     tests(of: "Ledger", ["Vocabulary", "LinuxSystem"]),
+    tests(of: "baton", ["Vocabulary", "Settings"], name: "DoctorTests"),
     tests(of: "SupervisorRuntime", ["Vocabulary", "LinuxSystem", "CLinux", "Systemd", "Supervision", "Settings"]),
     tests(
       of: "ControlServer", ["Vocabulary", "LinuxSystem", "CLinux", "ControlProtocol", "ControlClient"],

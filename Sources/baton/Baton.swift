@@ -15,7 +15,8 @@ struct Baton: ParsableCommand {
       """,
     version: "0.1.0",
     subcommands: [
-      Status.self, Reload.self, Restart.self, Stop.self, Scale.self, Events.self, Logs.self, Check.self, Init.self,
+      Status.self, Reload.self, Restart.self, Stop.self, Scale.self, Events.self, Logs.self, Check.self, Doctor.self,
+      Init.self,
     ])
 
   static func main() {

@@ -1,32 +1,9 @@
 """The Systemd library against a real systemd: what it says is understood, what it asks is answered."""
 
 import json
-import os
-import pathlib
-import unittest
 
-from kit import machine
 from kit.waiting import wait_until
-
-BIN = pathlib.Path(os.environ.get("BATON_BIN", pathlib.Path(__file__).resolve().parents[2] / ".build/release"))
-UNITS = pathlib.Path(__file__).resolve().parents[2] / "units"
-FIXTURE = "/opt/bin/fixture-systemd"
-
-
-class OnMachine(unittest.TestCase):
-    """One machine a test, of the base the runner was started with."""
-
-    def setUp(self):
-        reason = machine.missing()
-        if reason:
-            self.skipTest(reason)
-        binds = [f"{BIN}:/opt/bin", *filter(None, os.environ.get("BATON_LAB_BINDS", "").split(","))]
-        self.machine = machine.Machine.up(os.environ.get("BATON_LAB_BASE", "bookworm"), binds=binds)
-        self.addCleanup(self.machine.down, now=True)
-
-    def unit(self, name, text):
-        self.machine.write(f"/run/systemd/system/{name}", text)
-        self.machine.run("systemctl", "daemon-reload")
+from on_machine import FIXTURE, OnMachine
 
 
 class Notify(OnMachine):
@@ -124,51 +101,3 @@ class Journal(OnMachine):
         for entry in entries:
             self.assertEqual(entry["PRIORITY"], "5")
             self.assertEqual(entry["FIXTURE"], "a\nb")
-
-
-class Units(OnMachine):
-    """The units this project ships."""
-
-    def setUp(self):
-        super().setUp()
-        place = "/etc/systemd/system/"
-        for name in ("baton@.service", "baton@.socket"):
-            self.machine.write(place + name, (UNITS / name).read_text())
-        if self.machine.systemd_version() >= 254:
-            preserve = "baton@.service.d/50-preserve.conf"
-            self.machine.write(place + preserve, (UNITS / preserve).read_text())
-        for program in ("batond", "baton"):
-            self.machine.write(f"/usr/bin/{program}", "#!/bin/sh\n", mode=0o755)
-
-    def test_systemd_has_nothing_to_say_about_them(self):
-        for name in ("baton@.service", "baton@.socket"):
-            said = self.machine.run("systemd-analyze", "verify", "--man=no", f"/etc/systemd/system/{name}", check=False)
-            self.assertEqual((said.returncode, said.stdout + said.stderr), (0, ""), name)
-
-    def test_the_security_figure_is_the_one_that_is_written_down(self):
-        said = self.machine.run(
-            "systemd-analyze", "security", "--offline=yes", "--no-pager", "/etc/systemd/system/baton@.service"
-        ).stdout
-        figure = said.split("Overall exposure level for")[1].split(":")[1].split()[0]
-        text = (UNITS.parent / "docs/units.md").read_text()
-        self.assertIn(f"| {self.machine.systemd_version()} | {figure} |", text)
-
-    def test_the_catalog_is_read(self):
-        self.machine.write("/usr/lib/systemd/catalog/baton.catalog", (UNITS / "baton.catalog").read_text())
-        self.machine.run("journalctl", "--update-catalog")
-        self.machine.run(FIXTURE, "log", "explained", "1")
-        self.machine.run("journalctl", "--sync")
-        shown = self.machine.run(
-            "journalctl", "-x", "--no-pager", "-n", "1", "MESSAGE_ID=2898f49e69bac4daabc38942ba7fea33"
-        ).stdout
-        self.assertIn("a command of a shutdown stage of", shown)
-        self.assertIn("man:batond(8)", shown)
-
-    def test_the_group_and_the_directories_are_made(self):
-        for kind, folder in (("sysusers", "sysusers.d"), ("tmpfiles", "tmpfiles.d")):
-            self.machine.write(f"/usr/lib/{folder}/baton.conf", (UNITS / f"baton.{kind}.conf").read_text())
-        self.machine.run("systemd-sysusers")
-        self.machine.run("systemd-tmpfiles", "--create")
-        self.assertIn("baton:", self.machine.run("getent", "group", "baton").stdout)
-        for folder in ("/etc/baton", "/run/baton", "/var/lib/baton"):
-            self.assertTrue(self.machine.path(folder).is_dir(), folder)

@@ -14,7 +14,16 @@ package enum SocketHolders {
     return names.isEmpty ? Set(entries.map(\.user)).sorted().map { "a process of uid \($0)" } : names
   }
 
-  private static func processes(holding inodes: Set<UInt64>) -> [String] {
+  /// The sockets a process holds, as inodes; empty where /proc does not tell.
+  package static func inodes(heldBy pid: Int32) -> [UInt64] {
+    ((try? directoryEntries("/proc/\(pid)/fd")) ?? []).compactMap { descriptor in
+      guard let link = link("/proc/\(pid)/fd/\(descriptor)"), link.hasPrefix("socket:[") else { return nil }
+      return UInt64(link.dropFirst("socket:[".count).dropLast())
+    }
+  }
+
+  /// `nginx (pid 812)` for each process that holds one of the sockets; at most five.
+  package static func processes(holding inodes: Set<UInt64>) -> [String] {
     let links = Set(inodes.map { "socket:[\($0)]" })
     var found: [String] = []
     let pids = ((try? directoryEntries("/proc")) ?? []).compactMap { Int32($0) }

@@ -1,0 +1,75 @@
+import ArgumentParser
+import ControlProtocol
+import Glibc
+import Settings
+import Vocabulary
+
+struct Doctor: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Compares the loaded unit and the host with the settings, and says what will bite.",
+    discussion: """
+      Reads only. Exit status 1 when a promise does not hold, 0 with warnings or nothing. As root it also sees who else \
+      listens on the service's ports.
+      """)
+
+  @Argument(help: "The service.") var name: String?
+  @Option(help: "The settings file, if it is not /etc/baton/NAME.toml.") var settings: String?
+  @Option(help: "The unit, if it is not baton@NAME.service.") var unit: String?
+  @OptionGroup var options: ServiceOptions
+
+  func run() throws {
+    let service = try ServiceName(checking: name ?? serviceOfSettings ?? options.name(nil))
+    let path = settings ?? "/etc/baton/\(service).toml"
+    let read: Settings
+    switch SettingsReader.read(file: path) {
+    case .success(let settings): read = settings
+    case .failure(let errors):
+      Terminal.say(errors.text)
+      throw ExitCode(SettingsErrors.exitCode)
+    }
+    let facts = Gathering.facts(service: service, unit: unit ?? "baton@\(service).service", settings: read)
+    let findings = Examination(facts: facts).findings
+    let isSound = !findings.contains { $0.severity == .error }
+    if options.json {
+      printJSON(service, findings, isSound: isSound)
+    } else {
+      printText(service, findings)
+    }
+    if !isSound { throw ExitCode(Int32(ExitStatus.failed.code)) }
+  }
+
+  /// `--settings hotgo.toml` names the service as batond would.
+  private var serviceOfSettings: String? {
+    guard let file = settings?.split(separator: "/").last else { return nil }
+    return file.hasSuffix(".toml") ? String(file.dropLast(5)) : String(file)
+  }
+
+  private func printJSON(_ service: ServiceName, _ findings: [Finding], isSound: Bool) {
+    var members = JSON.Members()
+    members.append("service", service.rawValue.json)
+    members.append("sound", isSound.json)
+    members.append("findings", .array(findings.map(\.json)))
+    Terminal.print(.object(members))
+  }
+
+  private func printText(_ service: ServiceName, _ findings: [Finding]) {
+    guard !findings.isEmpty else {
+      return Terminal.print("\(service): nothing will bite, as far as can be seen from here")
+    }
+    for finding in findings {
+      Terminal.print(Terminal.paint(finding.severity.rawValue, finding.severity.colour) + ": \(finding.what)")
+      Terminal.print("  why:    \(finding.why)")
+      Terminal.print("  remedy: \(finding.remedy)")
+    }
+  }
+}
+
+extension Finding.Severity {
+  fileprivate var colour: Terminal.Colour {
+    switch self {
+    case .error: .red
+    case .warning: .yellow
+    case .note: .faint
+    }
+  }
+}
