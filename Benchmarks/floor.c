@@ -74,7 +74,8 @@ static void spawn(pid_t *pid) {
   sigset_t none;
   sigemptyset(&none);
   posix_spawnattr_init(&attributes);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+  // A session each, as workers have elsewhere: the kernel shares the processor out by sessions (sched_autogroup).
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSID);
   posix_spawnattr_setsigmask(&attributes, &none);
   int error = posix_spawn(pid, program[0], NULL, &attributes, program, environ);
   posix_spawnattr_destroy(&attributes);
