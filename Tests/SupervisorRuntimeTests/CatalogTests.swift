@@ -3,7 +3,7 @@ import SupervisorRuntime
 import Systemd
 import Testing
 
-/// The journal's catalog against the kinds of messages.
+/// The journal's catalog and the manual's list against the kinds of messages.
 struct CatalogTests {
   private struct Explanation {
     var id: String
@@ -11,12 +11,17 @@ struct CatalogTests {
     var text: String
   }
 
-  private static func catalog() throws -> [Explanation] {
+  private static func text(of path: String) throws -> String {
     let root = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
-    let file = try #require(fopen("/\(root)/units/baton.catalog", "r"))
+    let file = try #require(fopen("/\(root)/\(path)", "r"))
     defer { fclose(file) }
     var bytes = [UInt8](repeating: 0, count: 1 << 20)
-    let text = String(decoding: bytes[..<fread(&bytes, 1, bytes.count, file)], as: UTF8.self)
+    let count = fread(&bytes, 1, bytes.count, file)
+    return String(decoding: bytes[..<count], as: UTF8.self)
+  }
+
+  private static func catalog() throws -> [Explanation] {
+    let text = try text(of: "units/baton.catalog")
     var found: [Explanation] = []
     for line in text.split(separator: "\n") where !line.hasPrefix("#") {
       if line.hasPrefix("-- ") {
@@ -53,5 +58,12 @@ struct CatalogTests {
         #expect(known.contains(String(part)), "\(one.id)")
       }
     }
+  }
+
+  @Test func thePageListsEveryKindInOrder() throws {
+    let page = try Self.text(of: "man/batond.8")
+    let section = try #require(page.split(separator: ".Sh MESSAGES").last?.split(separator: ".Sh EXIT STATUS").first)
+    let listed = section.split(separator: "\n").filter { $0.hasPrefix(".It Li ") }.map { String($0.dropFirst(7)) }
+    #expect(listed == MessageKind.allCases.map(\.rawValue))
   }
 }
