@@ -49,7 +49,7 @@ package final class Workers {
     }
     let run = "\(id.label).\(id.generation).\(id.run)"
     let path = "\(notifyDirectory)/\(run)"
-    let containment = containments.make(run, marker: "NOTIFY_SOCKET=\(path)") { [children] in children.isWatched($0) }
+    let containment = containments.make(run, marker: "NOTIFY_SOCKET=\(path)") { [children] in children.orphans() }
     do throws(WorkerStartError) {
       let process = try WorkerProcess(
         id: id, engine: engine, generation: generation, service: service, sockets: sockets, loop: loop,

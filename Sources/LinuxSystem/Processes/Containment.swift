@@ -35,11 +35,11 @@ package struct ContainmentFactory {
   /// - Parameters:
   ///   - label: names the cgroup; unique while the worker lives.
   ///   - marker: an environment entry only this worker's processes have.
-  ///   - isLeader: whether a child of ours is some worker's main process, and so nobody's orphan.
+  ///   - orphans: children of ours that are no worker's main process.
   /// - Returns: a containment for one worker that is yet to be spawned.
-  package func make(_ label: String, marker: String, isLeader: @escaping (Int32) -> Bool) -> any Containment {
+  package func make(_ label: String, marker: String, orphans: @escaping () -> [Int32]) -> any Containment {
     if let delegated, let cgroup = Cgroup(path: "\(delegated)/\(label)") { return cgroup }
-    return ProcessSession(marker: marker, isLeader: isLeader)
+    return ProcessSession(marker: marker, orphans: orphans)
   }
 }
 
@@ -128,12 +128,12 @@ final class Cgroup: Containment {
 final class ProcessSession: Containment {
   let cgroup: Descriptor? = nil
   private let marker: [UInt8]
-  private let isLeader: (Int32) -> Bool
+  private let adopted: () -> [Int32]
   private var leader: Int32 = 0
 
-  init(marker: String, isLeader: @escaping (Int32) -> Bool) {
+  init(marker: String, orphans: @escaping () -> [Int32]) {
     self.marker = Array(marker.utf8)
-    self.isLeader = isLeader
+    adopted = orphans
   }
 
   func adopt(_ pid: Int32) { leader = pid }
@@ -164,7 +164,7 @@ final class ProcessSession: Containment {
 
   /// Children of ours that are not leaders we spawned, with all they started, as far as they are this worker's.
   private func orphans() -> [Int32] {
-    ProcessTree.children(of: getpid()).filter { !isLeader($0) && (getsid($0) == leader || isMarked($0)) }
+    adopted().filter { getsid($0) == leader || isMarked($0) }
       .filter { !ProcessTree.isZombie($0) }.flatMap { [$0] + ProcessTree.descendants(of: $0) }
   }
 
