@@ -73,7 +73,10 @@ final class Questions {
     case .notify, .after: return nil
     case .http(let template): return httpProbe(id, template, timeout: .seconds(2), answer)
     case .tcp(let text):
-      guard case .tcp(let address)? = try? SocketAddress(text: workers.fill(text, for: id)) else { return nil }
+      let filled = workers.fill(text, for: id)
+      guard case .tcp(let address)? = try? SocketAddress(text: filled) else {
+        return refuse("\"\(filled)\" is no TCP address", answer)
+      }
       let probe = TCPProbe(loop: loop, target: .tcp(address.probed), timeout: .seconds(2), completion: answer)
       probe.start()
       return probe
@@ -85,10 +88,19 @@ final class Questions {
   private func httpProbe(
     _ id: WorkerID, _ template: Settings.URLTemplate, timeout: Duration, _ answer: @escaping (ProbeResult) -> Void
   ) -> (any Cancellable)? {
-    guard let url = try? ProbeURL(text: workers.fill(template.text, for: id)) else { return nil }
+    let url: ProbeURL
+    do throws(ProbeURLError) {
+      url = try ProbeURL(text: workers.fill(template.text, for: id))
+    } catch { return refuse("\(error)", answer) }
     let probe = HTTPProbe(loop: loop, request: HTTPProbe.Request(url: url, timeout: timeout), completion: answer)
     probe.start()
     return probe
+  }
+
+  /// An answer of its own for what cannot be asked; later, as every answer comes.
+  private func refuse(_ why: String, _ answer: @escaping (ProbeResult) -> Void) -> (any Cancellable)? {
+    loop.deferred { answer(.failed(why)) }
+    return nil
   }
 
   private func commandProbe(

@@ -35,7 +35,7 @@ extension ResolvedGeneration {
 
   /// The environment of a program of this generation, from the settings alone: of batond's own it gets PATH, LANG and TZ.
   package func environment(of engine: Settings.Engine?) -> [String: String] {
-    var environment: [String: String] = ["PATH": Self.defaultPath]
+    var environment: [String: String] = ["PATH": Settings.defaultSearchPath]
     for name in ["PATH", "LANG", "TZ"] {
       if let value = getenv(name) { environment[name] = String(cString: value) }
     }
@@ -49,12 +49,10 @@ extension ResolvedGeneration {
     return environment
   }
 
-  private static let defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
   func spawnRequest(_ arguments: [String], engine: Settings.Engine) throws(WorkerStartError) -> SpawnRequest {
     let environment = environment(of: engine)
     guard let name = arguments.first,
-      let program = findProgram(name, in: releaseDirectory, path: environment["PATH"] ?? Self.defaultPath)
+      let program = findProgram(name, in: releaseDirectory, path: environment["PATH"] ?? Settings.defaultSearchPath)
     else {
       throw WorkerStartError(
         "there is no program \(arguments.first ?? "") in \(releaseDirectory) or in PATH, or it is not executable")

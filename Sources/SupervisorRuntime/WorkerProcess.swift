@@ -47,7 +47,7 @@ package final class WorkerProcess {
     self.loop = loop
     self.containment = containment
     do {
-      let port = engine.usesPort ? try FreePort.take() : nil
+      let port = engine.hasOwnPort ? try FreePort.take() : nil
       self.port = port
       notify = try NotifyServer(path: notifyPath)
       notifyDescriptor = Descriptor(owning: fcntl(notify.descriptor, F_DUPFD_CLOEXEC, 0))
@@ -159,20 +159,5 @@ package final class WorkerProcess {
     notifyRegistration?.cancel()
     output.close()
     containment.remove()
-  }
-}
-
-extension Settings.Engine {
-  /// Whether its workers need a port of their own.
-  var usesPort: Bool {
-    let texts: [String] =
-      switch ready {
-      case .http(let template): [template.text]
-      case .tcp(let text): [text]
-      case .exec(let command): command
-      case .notify, .after: []
-      }
-    let live: [String] = if case .http(let template, _, _, _) = watchdog { [template.text] } else { [] }
-    return (texts + live + command).contains { $0.contains("{port}") }
   }
 }
