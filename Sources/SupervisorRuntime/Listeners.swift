@@ -66,9 +66,7 @@ package final class Listeners {
   private func admit(_ id: ListenerID, _ entry: Entry) {
     entries[id] = entry
     watchHangup(id)
-    if let failure = manager.store(entry.descriptor, name: entry.storeName) {
-      report(Happening(.listenerRefused, "\(id.key) is not kept by systemd over a crash: \(failure)"))
-    }
+    manager.store(entry.descriptor, name: entry.storeName)
   }
 
   private func first(_ id: ListenerID, _ socket: Settings.Socket) throws(ListenError) -> Entry {

@@ -11,7 +11,7 @@ package final class ManagerLink {
   private let loop: EventLoop
   private let client: NotifyClient?
   private let watchdog: Watchdog?
-  private var unsent: [[Notification]] = []
+  private var unsent: [Message] = []
   private var retry: TimerToken?
   private var status = ""
   private var sentStatus = ""
@@ -19,11 +19,17 @@ package final class ManagerLink {
   private var extension_: TimerToken?
   private var watchdogTimer: TimerToken?
 
+  /// What must get through, in its order.
+  private enum Message {
+    case notifications([Notification])
+    case store(Descriptor, name: String)
+  }
+
   /// While something long is under way the manager is asked for this much more time, this often.
   private static let extensionTime = Duration.seconds(20)
   private static let extensionInterval = Duration.seconds(5)
   private static let statusInterval = Duration.milliseconds(100)
-  private static let maxUnsent = 64
+  private static let maxUnsent = 4_096
 
   package init(loop: EventLoop, client: NotifyClient?, watchdog: Watchdog?) {
     self.loop = loop
@@ -37,10 +43,10 @@ package final class ManagerLink {
     status = text
     switch message {
     case .ready:
-      deliver([.ready, .status(status)])
+      deliver(.notifications([.ready, .status(status)]))
       ping()
-    case .reloading: deliver([.reloading(monotonicMicroseconds: nil)])
-    case .stopping: deliver([.stopping])
+    case .reloading: deliver(.notifications([.reloading(monotonicMicroseconds: nil)]))
+    case .stopping: deliver(.notifications([.stopping]))
     }
   }
 
@@ -56,26 +62,31 @@ package final class ManagerLink {
 
   // MARK: File descriptor store
 
-  /// Keeps a copy of `descriptor` over our own death, under `name`. Returns why it could not be sent.
-  func store(_ descriptor: Descriptor, name: String) -> SystemdError? {
-    client?.storeDescriptors([descriptor.raw], name: name, poll: false)
-  }
+  /// Keeps a copy of `descriptor` over our own death, under `name`.
+  func store(_ descriptor: Descriptor, name: String) { deliver(.store(descriptor, name: name)) }
 
-  func removeFromStore(name: String) { deliver([.fileDescriptorRemove(name: name)]) }
+  func removeFromStore(name: String) { deliver(.notifications([.fileDescriptorRemove(name: name)])) }
 
   // MARK: Sending
 
-  private func deliver(_ notifications: [Notification]) {
+  private func deliver(_ message: Message) {
     guard client != nil else { return }
-    if unsent.count < Self.maxUnsent { unsent.append(notifications) }
+    if unsent.count < Self.maxUnsent { unsent.append(message) }
     flush()
+  }
+
+  private func send(_ message: Message, to client: NotifyClient) -> SystemdError? {
+    switch message {
+    case .notifications(let notifications): client.send(notifications)
+    case .store(let descriptor, let name): client.storeDescriptors([descriptor.raw], name: name, poll: false)
+    }
   }
 
   /// In order: what cannot be sent now is tried again shortly.
   private func flush() {
     guard let client, retry == nil else { return }
     while let next = unsent.first {
-      if client.send(next) != nil {
+      if send(next, to: client) != nil {
         retry = loop.schedule(after: .milliseconds(50)) { [weak self] in
           self?.retry = nil
           self?.flush()
