@@ -6,6 +6,7 @@ A test that leaves a process behind has failed. Skipped tests are listed with th
 """
 
 import argparse
+import contextlib
 import os
 import pathlib
 import sys
@@ -13,7 +14,7 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-from kit import runner  # noqa: E402
+from kit import base, installed, machine, runner  # noqa: E402
 
 
 def flat(suite):
@@ -39,7 +40,12 @@ def main():
     # A file that cannot be loaded is a failed test, one that skips itself a skipped one.
     tests = flat(unittest.defaultTestLoader.discover(str(folder)))
     chosen = [test for test in tests if not choice.k or any(word in test.id() for word in choice.k)]
-    return runner.run(chosen, jobs=choice.j, verbose=choice.v)
+    with contextlib.ExitStack() as stack:
+        if choice.base and machine.missing() is None and chosen:
+            # Made once for all tests: the base, and baton as it is installed over it.
+            base.build(choice.base)
+            os.environ["BATON_LAB_LAYER"] = str(stack.enter_context(installed.layer()))
+        return runner.run(chosen, jobs=choice.j, verbose=choice.v)
 
 
 if __name__ == "__main__":

@@ -93,7 +93,7 @@ def man():
 def build():
     """The debug build with its tests, and the release build that process and system tests run."""
     count = one("swift", "build", "--build-tests", "-j", JOBS, "-q")
-    return count + one("swift", "build", "-c", "release", "--static-swift-stdlib", "-j", JOBS, "-q")
+    return count + one("scripts/build")
 
 
 def outside(place, *arguments):

@@ -17,7 +17,7 @@ def path(name):
     """A program of this project. A test without it is skipped by name, never silently passed."""
     program = folder() / name
     if not program.exists():
-        raise unittest.SkipTest(f"{program} is not built (scripts/test build)")
+        raise unittest.SkipTest(f"{program} is not built (scripts/build)")
     return str(program)
 
 

@@ -98,17 +98,18 @@ class Supervisor:
         try:
             self.wait_serving()
         except BaseException:
-            self._end()
+            self.end()
             self._show_log()
             raise
         return self
 
     def __exit__(self, kind, *_):
-        self._end()
+        self.end()
         if kind is not None:
             self._show_log()
 
-    def _end(self):
+    def end(self):
+        """An orderly stop, or by force when that does not come to an end."""
         if self.process.poll() is None:
             self.process.terminate()
             try:
