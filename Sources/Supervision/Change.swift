@@ -145,11 +145,11 @@ extension Supervisor {
     let actions = generations[serving]?.stopNext(of: Set(Stage.allCases), killBy: limit, at: now) ?? []
     let isHeldUp = plan.engines.contains { isExclusive($0.name, in: plan) && runs($0.name, beside: plan.id) }
     guard generations[serving]?.isGone == true, !isHeldUp else { return actions }
-    let bindings = generations.removeValue(forKey: serving)?.bindings ?? [:]
+    generations[serving] = nil
     self.serving = nil
     let openings = openListeners(change)
     // An address that is given up may stand in the way of a new one: it goes first.
-    return actions + [.note(.generationEnded(serving)), .forget(serving)] + release(bindings.values) + openings
+    return actions + [.note(.generationEnded(serving)), .forget(serving)] + sweep() + openings
   }
 
   // MARK: Ending
@@ -164,7 +164,7 @@ extension Supervisor {
     }
     actions += steer(change) { candidate, _ in .everyone(candidate) }
     if let old { actions += drain(old, hasMetClients: true, at: now) }
-    return actions + conclude(change, .done(change.candidate))
+    return actions + sweep() + conclude(change, .done(change.candidate))
   }
 
   /// The candidate of a handover is no good: clients meet only the old generation again, and the candidate goes.

@@ -15,24 +15,27 @@ extension Supervisor {
     generations[id]?.role = .draining(
       Generation.Draining(
         since: now, cutAt: now + generation.plan.maxDrainTime, unquiet: unquiet,
-        hasServed: generation.role == .serving, mayRestart: hasMetClients))
+        hasServed: generation.role == .serving))
     return [.note(.generationDraining(id))] + unquiet.sorted().map { .watchQuiet($0) } + boundDraining(at: now)
   }
 
-  /// No more generations drain than the settings allow: the oldest is cut.
+  /// No more generations drain than the settings allow: one that no client waits for is cut, else the oldest.
   private mutating func boundDraining(at now: Instant) -> [Action] {
-    let draining = generations.values.filter { $0.draining?.isCut == false }.map(\.id).sorted()
+    let draining = generations.values.filter { $0.draining?.isCut == false }.sorted { $0.id < $1.id }
     let limit = max(1, serving.flatMap { generations[$0]?.plan.maxDraining } ?? 1)
-    return draining.prefix(max(0, draining.count - limit)).flatMap { cut($0, at: now) }
+    let isLoss = { (generation: Generation) in generation.hasServed || generation.draining?.unquiet.isEmpty == false }
+    let order = draining.filter { !isLoss($0) } + draining.filter(isLoss)
+    return order.prefix(max(0, order.count - limit)).flatMap { cut($0.id, at: now) }
   }
 
   private mutating func cut(_ id: GenerationID, at now: Instant) -> [Action] {
     guard var draining = generations[id]?.draining, !draining.isCut else { return [] }
+    let wasQuiet = draining.unquiet.isEmpty
     draining.isCut = true
     draining.unquiet = []
     generations[id]?.role = .draining(draining)
     guard let cut = generations[id]?.cut(Set(Stage.allCases), at: now) else { return [] }
-    return (cut.cut.isEmpty ? [] : [.note(.drainCut(id))]) + cut.actions
+    return (cut.cut.isEmpty && wasQuiet ? [] : [.note(.drainCut(id))]) + cut.actions
   }
 
   mutating func quiet(_ listener: ListenerID, unfinished: Int) -> [Action] {
@@ -59,6 +62,7 @@ extension Supervisor {
       if draining.cutAt <= now {
         actions += cut(id, at: now)
       } else if draining.unquiet.isEmpty {
+        generations[id]?.cancelRestarts()
         actions += generations[id]?.stopNext(of: Set(Stage.allCases), killBy: draining.cutAt, at: now) ?? []
       }
       // Even with nobody left to take it, what a listener holds is counted before it goes.
@@ -69,7 +73,7 @@ extension Supervisor {
 
   /// Nothing of it runs any more: its listeners leave their groups.
   private mutating func end(_ id: GenerationID) -> [Action] {
-    guard let generation = generations.removeValue(forKey: id) else { return [] }
-    return release(generation.bindings.values) + [.note(.generationEnded(id)), .forget(id)]
+    generations[id] = nil
+    return sweep() + [.note(.generationEnded(id)), .forget(id)]
   }
 }

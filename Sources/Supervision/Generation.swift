@@ -64,8 +64,6 @@ package struct Generation: Hashable, Sendable {
     package internal(set) var unquiet: Set<ListenerID>
     /// Else it was a candidate that was given up.
     let hasServed: Bool
-    /// Whether a worker that dies before its turn to end comes back, for the clients that are left.
-    let mayRestart: Bool
     var isCut = false
 
     var deadline: Instant? { isCut ? nil : cutAt }
@@ -84,10 +82,24 @@ package struct Generation: Hashable, Sendable {
   }
 
   package var isGone: Bool { engines.allSatisfy(\.isGone) }
+  /// Whether a worker that dies comes back: while clients may wait for it.
+  var mayRestart: Bool { draining?.unquiet.isEmpty != true }
+
   var draining: Draining? {
     if case .draining(let draining) = role { return draining }
     return nil
   }
+
+  /// It was committed to, once.
+  var hasServed: Bool {
+    switch role {
+    case .candidate: false
+    case .serving: true
+    case .draining(let draining): draining.hasServed
+    }
+  }
+
+  func listener(at key: SocketKey) -> ListenerID? { bindings.values.first { $0.key == key } }
 
   func index(of name: EngineName) -> Int? { engines.firstIndex { $0.plan.name == name } }
   package func engine(_ name: EngineName) -> Engine? { engines.first { $0.plan.name == name } }

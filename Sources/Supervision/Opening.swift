@@ -120,30 +120,34 @@ extension Supervisor {
 
   // MARK: Leaving
 
-  /// Listeners that a generation which is over was bound to: those that nobody else has leave their groups.
-  mutating func release(_ listeners: some Collection<ListenerID>) -> [Action] {
-    Set(listeners).sorted().flatMap { release($0) }
-  }
+  /// Listeners that no generation is bound to any more leave their groups. Asked after a generation ended, and after one
+  /// was committed to.
+  mutating func sweep() -> [Action] { groups.keys.sorted().flatMap { sweep($0) } }
 
-  private mutating func release(_ listener: ListenerID) -> [Action] {
-    guard var group = groups[listener.key], group.members.contains(listener) else { return [] }
-    let users = generations.values.filter { $0.bindings.values.contains { $0.key == listener.key } }
+  private mutating func sweep(_ key: SocketKey) -> [Action] {
+    guard var group = groups[key] else { return [] }
+    // One that left the group is nobody's any more, whatever the bindings say.
+    let users = generations.values.compactMap { generation in
+      generation.listener(at: key).flatMap { group.members.contains($0) ? (generation, $0) : nil }
+    }
     guard !users.isEmpty else {
       // No settings name this address any more: all of its listeners go.
-      groups[listener.key] = nil
+      groups[key] = nil
       return group.inClosingOrder.map { .close($0) }
     }
-    guard !users.contains(where: { $0.bindings.values.contains(listener) }) else { return [] }
+    let bound = Set(users.map(\.1))
     var steps: [SteeringGroup.Step] = []
-    if group.rule.listeners.contains(listener) {
-      // The serving settings do not name it, others do: a candidate that brings it back, or one that served and drains.
+    if !bound.isSuperset(of: group.rule.listeners) {
+      // The serving settings do not name it, others do: one that served and drains, or a candidate that brings it back.
       // Where there is only a candidate that was given up, the address ends with that.
-      let heir = users.filter { $0.draining?.hasServed != false }.max { $0.id < $1.id }
-      guard let next = heir?.bindings.values.first(where: { $0.key == listener.key }) else { return [] }
-      steps = group.steer(.everyone(next))
+      let heir =
+        users.filter(\.0.hasServed).max { $0.0.id < $1.0.id } ?? users.first { $0.0.role == .candidate }
+      if let next = heir?.1 { steps = group.steer(group.rule.serving(by: next)) }
     }
-    steps += group.retire(listener)
-    groups[listener.key] = group
-    return actions(steps, of: listener.key)
+    for listener in group.members where !bound.contains(listener) && !group.rule.listeners.contains(listener) {
+      steps += group.retire(listener)
+    }
+    groups[key] = group
+    return actions(steps, of: key)
   }
 }

@@ -49,6 +49,17 @@ package enum SteeringRule: Hashable, Sendable {
   }
 }
 
+extension SteeringRule {
+  /// The same for the candidate, with another listener for everyone else.
+  func serving(by next: ListenerID) -> SteeringRule {
+    switch self {
+    case .probes(let candidate, _) where candidate != next: .probes(candidate: candidate, serving: next)
+    case .share(let share, let candidate, _) where candidate != next: .share(share, candidate: candidate, serving: next)
+    case .everyone, .probes, .share: .everyone(next)
+    }
+  }
+}
+
 /// The same rule as the kernel has it, in places of the group.
 package enum SteeringProgram: Hashable, Sendable {
   case constant(Int)
@@ -126,7 +137,8 @@ package struct SteeringGroup: Hashable, Sendable {
   // MARK: Steering
 
   package mutating func steer(_ next: SteeringRule) -> [Step] {
-    precondition(next.listeners.allSatisfy(members.contains), "steering to a listener outside the group: \(next)")
+    assert(next.listeners.allSatisfy(members.contains), "steering to a listener outside the group: \(next)")
+    guard next.listeners.allSatisfy(members.contains) else { return [] }
     rule = allowed(next)
     return attach() + closeIdle()
   }
@@ -135,8 +147,8 @@ package struct SteeringGroup: Hashable, Sendable {
 
   /// `listener` is quiet and its generation is gone: it is closed now, or as soon as that harms nobody.
   package mutating func retire(_ listener: ListenerID) -> [Step] {
-    guard members.contains(listener) else { return [] }
-    precondition(!rule.listeners.contains(listener), "retiring a listener that the rule names: \(listener)")
+    assert(!rule.listeners.contains(listener), "retiring a listener that the rule names: \(listener)")
+    guard members.contains(listener), !rule.listeners.contains(listener) else { return [] }
     idle.insert(listener)
     return closeIdle()
   }

@@ -45,7 +45,7 @@ extension Supervisor {
   mutating func emptied(_ id: WorkerID, at now: Instant) -> [Action] {
     var random = random
     defer { self.random = random }
-    let mayRestart = !isStopping && generations[id.generation]?.draining?.mayRestart != false
+    let mayRestart = !isStopping && generations[id.generation]?.mayRestart == true
     return update(id) { worker, plan in
       worker.settle(plan, mayRestart: mayRestart, at: now, random: &random)
     }

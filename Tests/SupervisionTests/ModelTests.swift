@@ -3,14 +3,10 @@ import Vocabulary
 
 @testable import Supervision
 
-#if canImport(Glibc)
-  import Glibc
-#endif
-
 /// Whole lives of a service around a core, each from a seed: BATON_SEED=N repeats one, BATON_SEEDS=N makes N of them.
 @Suite struct Lives {
   @Test func everyLifeKeepsThePromises() {
-    let seeds = Self.number("BATON_SEED").map { [$0] } ?? Array(1...(Self.number("BATON_SEEDS") ?? 250))
+    let seeds = Surroundings.number("BATON_SEED").map { [$0] } ?? Array(1...(Surroundings.number("BATON_SEEDS") ?? 250))
     var reached: Set<String> = []
     var steps = 0
     for seed in seeds {
@@ -35,8 +31,4 @@ import Vocabulary
     "intake: quieting", "engines: ending", "engines: clearing", "database: ending", "database: running",
     "database: closing", "redis: ending", "redis: running", "ended",
   ]
-
-  private static func number(_ name: String) -> UInt64? {
-    getenv(name).flatMap { UInt64(String(cString: $0)) }
-  }
 }

@@ -291,6 +291,10 @@ struct FakeHost {
   private mutating func noteExcuses(_ action: Action, _ before: Supervisor) {
     switch action {
     case .note(.drainCut(let id)): excused.formUnion(before.generations[id]?.bindings.values.map { $0 } ?? [])
+    case .note(.generationServing(let id, let old?, _)):
+      // Sockets that are gone from the settings go with what they hold.
+      let kept = Set((core.generations[id]?.bindings ?? [:]).values.map(\.key))
+      excused.formUnion((before.generations[old]?.bindings ?? [:]).values.filter { !kept.contains($0.key) })
     case .note(.workerReady(let id)):
       ready.insert(id)
       accept()

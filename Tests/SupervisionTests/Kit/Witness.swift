@@ -134,7 +134,8 @@ struct Witness: Hashable {
       return "\(id) overlaps \(others.keys)"
     }
     let listeners = engine.sockets.compactMap { generation.bindings[$0] }
-    for listener in listeners where kernel.groups[listener.key]?.members.contains(listener) != true {
+    for listener in listeners
+    where generation.draining == nil && kernel.groups[listener.key]?.members.contains(listener) != true {
       return "\(id) is given \(listener), which is not open"
     }
     processes[id] = Process(listeners: Set(listeners), engine: engine)
@@ -187,7 +188,8 @@ struct Witness: Hashable {
   /// Whom clients of `key` meet is nobody they may not meet: a committed generation, one on trial, or, where no committed
   /// one answers, whoever is there.
   private func strayClients(_ key: SocketKey, before: Supervisor, after: Supervisor) -> String? {
-    guard !shutDown.contains(key) else { return nil }
+    // A first start and a restart have nothing else to offer.
+    guard !shutDown.contains(key), after.serving != nil else { return nil }
     for listener in kernel.clients(key) {
       let users = bound(to: listener, before).union(bound(to: listener, after))
       if !users.isDisjoint(with: committed.union(onTrial)) { continue }

@@ -1,0 +1,182 @@
+import Vocabulary
+
+@testable import Supervision
+
+/// A core in a small world in which everything that may happen next is one of few events, and time passes only from one
+/// deadline to the next: all of it can be walked.
+struct Maze: Hashable {
+  struct Limits: Hashable {
+    var reloads = 1
+    var restarts = 0
+    var scales = 0
+    var stops = 1
+    var crashes = 1
+    var refusals = 1
+    var leaves = 0
+    /// Fewer lifes to walk: nothing of the generations that only drain happens by itself.
+    var ticks = 12
+  }
+
+  var core = Supervisor(seed: 1)
+  var witness = Witness()
+  var now = Instant.zero
+  var limits: Limits
+  let plans: [GenerationPlan]
+  /// What the host owes: answers to actions.
+  var owed: Set<Event> = []
+  var opens: [ListenerID] = []
+  var operations = 0
+
+  /// Enough to tell most states apart; equality looks at everything.
+  func hash(into hasher: inout Hasher) {
+    hasher.combine(core.phase)
+    hasher.combine(now)
+    hasher.combine(limits)
+    hasher.combine(owed.count)
+    hasher.combine(witness.processes.count)
+    for id in core.generations.keys.sorted() {
+      for worker in core.generations[id]?.engines.flatMap(\.workers) ?? [] { hasher.combine(worker.state) }
+    }
+  }
+
+  init(plans: [GenerationPlan], limits: Limits) {
+    self.plans = plans
+    self.limits = limits
+  }
+
+  // MARK: What may happen
+
+  var moves: [Event] {
+    if let first = opens.first {
+      return [.listenerOpened(first)]
+        + (limits.refusals > 0 ? [.listenerRefused(first, "EMFILE"), .listenerMustBeShared(first)] : [])
+    }
+    if core.phase == .new { return [.start("start")] }
+    if core.phase == .ended { return [] }
+    var moves = owed.flatMap { answers(to: $0) }
+    if limits.crashes > 0 {
+      moves += witness.processes.keys.filter { core.worker($0)?.mainIsGone == false }.map {
+        .exited($0, .signalled(11))
+      }
+    }
+    if limits.leaves > 0 {
+      moves += core.groups.values.flatMap { $0.members }.filter { witness.holds($0) }.map { .listenerLeft($0) }
+    }
+    if limits.reloads > 0 { moves.append(.reload(OperationID("op\(operations)"))) }
+    if limits.restarts > 0 { moves.append(.restart(OperationID("op\(operations)"))) }
+    if limits.scales > 0 { moves.append(.scale(Names.web, to: 2, OperationID("op\(operations)"))) }
+    if limits.stops > 0 { moves += [.stop(.stop), .stop(.restart), .stopNow] }
+    if core.nextDeadline != nil, limits.ticks > 0 { moves.append(.tick) }
+    return moves
+  }
+
+  /// An answer that goes well, and what else it may be.
+  private func answers(to event: Event) -> [Event] {
+    guard limits.refusals > 0 else { return [event] }
+    switch event {
+    case .settingsLoaded(let operation, _): return [event, .settingsRefused(operation, "line 3")]
+    case .ready(let id) where core.worker(id)?.isStarting == true: return [event, .spawnFailed(id, "ENOENT")]
+    case .proofAnswered(let id, let engine, let number, _):
+      return [event, .proofAnswered(id, engine, number: number, failure: "500")]
+    default: return [event]
+    }
+  }
+
+  // MARK: One step
+
+  /// What the step broke, or nil.
+  mutating func go(_ event: Event) -> String? {
+    spend(event)
+    if case .tick = event, let deadline = core.nextDeadline { now = max(now, deadline) }
+    let before = core
+    witness.happens(event)
+    let actions = core.handle(event, at: now)
+    for action in actions {
+      if let broken = witness.does(action, before: before, after: core, at: now) { return broken }
+      owe(action)
+    }
+    if case .tick = event, core == before { return "woken for nothing" }
+    if let broken = witness.check(core) { return broken }
+    owed = owed.filter { $0.worker.map { witness.processes[$0] != nil } ?? true }
+    if let broken = dead() { return broken }
+    settleTime()
+    return nil
+  }
+
+  /// Nothing is owed and nothing is due: then it is at rest, or over.
+  private func dead() -> String? {
+    guard owed.isEmpty, opens.isEmpty, core.nextDeadline == nil else { return nil }
+    switch core.phase {
+    case .steady, .ended: return nil
+    case .new, .changing, .stopping: return "stuck in \(core.phase)"
+    }
+  }
+
+  private mutating func spend(_ event: Event) {
+    owed.remove(event)
+    switch event {
+    case .start, .reload, .restart, .scale: operations += 1
+    default: break
+    }
+    switch event {
+    case .reload: limits.reloads -= 1
+    case .restart: limits.restarts -= 1
+    case .scale: limits.scales -= 1
+    case .stop, .stopNow: limits.stops -= 1
+    case .listenerLeft: limits.leaves -= 1
+    case .exited(_, .signalled(11)): limits.crashes -= 1
+    case .listenerOpened(let listener, _): opens.removeAll { $0 == listener }
+    case .listenerRefused(let listener, _), .listenerMustBeShared(let listener):
+      opens.removeAll { $0 == listener }
+      limits.refusals -= 1
+    case .settingsRefused(let operation, _):
+      limits.refusals -= 1
+      owed = owed.filter { if case .settingsLoaded(operation, _) = $0 { false } else { true } }
+    case .spawnFailed(let id, _):
+      limits.refusals -= 1
+      owed.remove(.ready(id))
+    case .proofAnswered(let id, let engine, let number, .some):
+      limits.refusals -= 1
+      owed.remove(.proofAnswered(id, engine, number: number, failure: nil))
+    case .tick: limits.ticks -= 1
+    case .emptied(let id), .exited(let id, _):
+      // What it would have said it says no more.
+      owed = owed.filter { $0.worker != id }
+      if case .exited = event { owed.insert(.emptied(id)) }
+    default: break
+    }
+  }
+
+  private mutating func owe(_ action: Action) {
+    switch action {
+    case .loadSettings(let operation, let id):
+      owed.insert(.settingsLoaded(operation, plans[min(Int(id.number) - 1, plans.count - 1)].numbered(id)))
+    case .open(let listener, _, _): opens.append(listener)
+    case .watchQuiet(let listener): owed.insert(.quiet(listener, unfinished: 0))
+    case .close(let listener): owed.remove(.quiet(listener, unfinished: 0))
+    case .spawn(let id): owed.insert(.ready(id))
+    case .terminate(let id): owed.insert(.exited(id, .exited(0)))
+    case .kill(let id):
+      owed = owed.filter { $0.worker != id }
+      owed.insert(core.worker(id)?.mainIsGone == false ? .exited(id, .signalled(9)) : .emptied(id))
+    case .prove(let id, let engine, let number): owed.insert(.proofAnswered(id, engine, number: number, failure: nil))
+    case .runStageCommand(let stage, _): owed.insert(.stageWorkDone(stage))
+    case .cutStageCommand(let stage): owed.remove(.stageWorkDone(stage))
+    case .closeLedger: owed.insert(.stageWorkDone(.database))
+    case .askPending(let id): owed.insert(.nothingPending(id))
+    case .save(let id): owed.insert(.saved(id))
+    case .attach, .relisten, .abort, .askReadiness, .askLiveness, .removeStoredListeners, .exit, .tell, .note, .finish,
+      .forget:
+      break
+    }
+  }
+
+  /// Where nothing is due, it does not matter when something happened.
+  private mutating func settleTime() {
+    if core.nextDeadline == nil, witness.processes.values.allSatisfy({ $0.killedAt == nil }) { now = .zero }
+  }
+}
+
+extension Witness {
+  func holds(_ listener: ListenerID) -> Bool { processes.values.contains { $0.listeners.contains(listener) } }
+}

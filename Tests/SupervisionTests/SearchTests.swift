@@ -1,0 +1,80 @@
+import Testing
+import Vocabulary
+
+@testable import Supervision
+
+/// Breadth first through every state that small services can get into, with every event that may come there. The
+/// promises are checked on each edge.
+@Suite struct Search {
+  struct World: CustomTestStringConvertible, Sendable {
+    let testDescription: String
+    let plans: [GenerationPlan]
+    let limits: Maze.Limits
+  }
+
+  static let worlds = [
+    World(
+      testDescription: "one engine, one socket: start, reload, stop",
+      plans: [.of([.web(restart: once)])], limits: Maze.Limits()),
+    World(
+      testDescription: "a trial",
+      plans: [.of([.web(restart: once)], trial: TrialPlan(share: Share(clamping: 500), duration: .seconds(2)))],
+      limits: Maze.Limits(stops: 0)),
+    World(
+      testDescription: "a worker shuts its listener down",
+      plans: [.of([.web(restart: once)])], limits: Maze.Limits(stops: 0, crashes: 0, refusals: 0, leaves: 2)),
+    World(
+      testDescription: "an exclusive engine beside another",
+      plans: [.of([.web(restart: once), .robots()])],
+      limits: Maze.Limits(stops: 0, refusals: 1, ticks: 6)),
+    World(
+      testDescription: "two reloads, the second one without the socket",
+      plans: [.of([.web(restart: once)]), .of([.web(sockets: [Names.admin])], sockets: [.admin]), .of([.web()])],
+      limits: Maze.Limits(reloads: 2, stops: 0, crashes: 0, ticks: 6)),
+    World(
+      testDescription: "restart and scale",
+      plans: [.of([.web(restart: once)])],
+      limits: Maze.Limits(reloads: 0, restarts: 1, scales: 1, crashes: 1, refusals: 0, ticks: 6)),
+    World(
+      testDescription: "a stop through all stages",
+      plans: [
+        .of(
+          [.web(), .robots(asksPending: true, saves: true), .store],
+          shutdown: ShutdownPlan(
+            timeout: .seconds(30),
+            slices: [.intake: .seconds(2), .engines: .seconds(22), .database: .seconds(3), .redis: .seconds(3)],
+            commands: [.database: 1]))
+      ], limits: Maze.Limits(reloads: 0, crashes: 0, refusals: 0, ticks: 12)),
+  ]
+
+  private static let once = RestartPolicy(giveUpAfter: 2, healthyAfter: .seconds(100_000))
+
+  /// Beyond this many a world is too large for a test that runs all the time. BATON_STATES=N goes further.
+  static let mostStates = Surroundings.number("BATON_STATES").map { Int($0) } ?? 5_000
+
+  @Test(arguments: worlds) func everyStateAndEventKeepsThePromises(_ world: World) {
+    var level = [Maze(plans: world.plans, limits: world.limits)]
+    var seen = Set(level)
+    var edges = 0
+    var depth = 0
+    while !level.isEmpty, seen.count < Self.mostStates {
+      var next: [Maze] = []
+      for state in level {
+        for event in state.moves {
+          edges += 1
+          var after = state
+          if let broken = after.go(event) {
+            Issue.record("\(broken)\nafter \(event), \(depth) steps from the start\n\(state.core.phase)")
+            return
+          }
+          if seen.insert(after).inserted { next.append(after) }
+        }
+      }
+      level = next
+      depth += 1
+    }
+    let isWhole = level.isEmpty ? "all of it" : "to depth \(depth)"
+    print("search, \(world.testDescription): \(seen.count) states, \(edges) edges, \(isWhole)")
+    #expect(depth > 8)
+  }
+}
