@@ -5,11 +5,18 @@ import Vocabulary
 
 /// Whether this process may mark its sockets (CAP_NET_ADMIN, CAP_NET_RAW).
 enum ProbeMark {
-  static var isPermitted: Bool {
+  static let isPermitted: Bool = {
     let raw = cl_socket(AF_INET, Int32(SOCK_STREAM.rawValue))
     guard raw >= 0 else { return false }
     let socket = Descriptor(owning: raw)
     return cl_set_option(socket.raw, SOL_SOCKET, CL_SO_MARK, 1) == 0
+  }()
+
+  /// Whether a probe to this address can be told from every client: by a mark, or by its IPv4 source.
+  static func canReach(_ address: SocketAddress.InternetAddress) -> Bool {
+    if isPermitted { return true }
+    if case .v6 = address.host { return false }
+    return true
   }
 }
 

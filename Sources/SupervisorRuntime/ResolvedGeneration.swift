@@ -60,9 +60,20 @@ extension ResolvedGeneration {
   private func steering(of socket: Settings.Socket) -> SteeringKind {
     guard settings.handover.steering == .auto else { return .shared }
     switch socket.address {
-    case .tcp: return .program
+    case .tcp(let address): return ProbeMark.canReach(address) ? .program : .shared
     case .udp: return .constant
     case .unix: return .rename
+    }
+  }
+
+  /// What this host cannot give, one sentence each.
+  var weaknesses: [String] {
+    settings.sockets.compactMap { socket in
+      guard settings.handover.steering == .auto, case .tcp(let address) = socket.address,
+        !ProbeMark.canReach(address)
+      else { return nil }
+      return "socket \(socket.name): without CAP_NET_ADMIN a probe on IPv6 alone cannot be told from a client, so "
+        + "generations share its listener, and a new one meets clients as soon as it accepts"
     }
   }
 

@@ -224,7 +224,7 @@ package final class Runtime {
       case .loaded(let generation, let warnings):
         generations[id] = generation
         generationChanged(generation)
-        settingsWarnings = warnings
+        settingsWarnings = warnings + generation.weaknesses
         send(.settingsLoaded(operation, generation.plan))
       case .refused(let text): send(.settingsRefused(operation, text))
       }
