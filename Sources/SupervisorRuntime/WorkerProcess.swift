@@ -26,6 +26,8 @@ package final class WorkerProcess {
   var notified: (Notification) -> Void = { _ in }
   var printed: (Line) -> Void = { _ in }
   private(set) var hasExited = false
+  /// All of it was told to die, and is told again as long as something is found.
+  var isKilled = false
 
   private let id: WorkerID
   private let loop: EventLoop

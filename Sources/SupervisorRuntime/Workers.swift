@@ -95,6 +95,7 @@ package final class Workers {
   /// Everything that belongs to it. `emptied` follows, also when nothing was left.
   func kill(_ id: WorkerID) {
     guard let process = processes[id] else { return send(.emptied(id)) }
+    process.isKilled = true
     process.containment.killAll()
     checkEmpty(id)
   }
@@ -111,6 +112,8 @@ package final class Workers {
   private func checkEmpty(_ id: WorkerID) {
     guard let process = processes[id], process.hasExited else { return }
     guard process.containment.isEmpty else {
+      // It forked faster than it was found, or was in the middle of an execve.
+      if process.isKilled { process.containment.killAll() }
       process.watchEmptiness { [unowned self] in checkEmpty(id) }
       return
     }

@@ -25,11 +25,21 @@ package enum ProcessTree {
     return String(decoding: text.prefix { $0 != 0x0a }, as: UTF8.self)
   }
 
-  static func isZombie(_ pid: Int32) -> Bool {
+  /// Also of one that is gone.
+  static func isZombie(_ pid: Int32) -> Bool { statistics(of: pid)?.first.map { $0 == "Z" || $0 == "X" } ?? true }
+
+  /// Clock ticks from boot to its start: with the pid it names one process and no later one.
+  static func startTime(of pid: Int32) -> UInt64? {
+    guard let fields = statistics(of: pid), fields.count > 19 else { return nil }
+    return UInt64(fields[19])
+  }
+
+  /// The fields of /proc/PID/stat from the third on: what stands before may hold blanks and parentheses.
+  private static func statistics(of pid: Int32) -> [Substring]? {
     guard let text = try? readFile("/proc/\(pid)/stat"), let end = text.lastIndex(of: UInt8(ascii: ")")) else {
-      return true
+      return nil
     }
-    return text.dropFirst(end + 2).first == UInt8(ascii: "Z")
+    return String(decoding: text.dropFirst(end + 1), as: UTF8.self).split(separator: " ")
   }
 
   /// Resident memory of a process.
