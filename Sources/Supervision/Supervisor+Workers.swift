@@ -22,6 +22,7 @@ extension Supervisor {
   mutating func spawnFailed(_ id: WorkerID, _ text: String, at now: Instant) -> [Action] {
     let wasWanted = isWantedAndWell(id)
     var actions = update(id) { worker, plan in worker.spawnFailed(text, plan, at: now) }
+    guard worker(id)?.isRunning == false else { return [] }
     // First the consequences for its generation: nothing of a candidate that is given up is tried again.
     if wasWanted { actions += failed(id, .spawn(text), at: now) }
     return actions + emptied(id, at: now)

@@ -156,7 +156,10 @@ package struct Worker: Hashable, Sendable {
 
   /// There is no process; ``settle(_:mayRestart:at:random:)`` follows.
   mutating func spawnFailed(_ text: String, _ plan: EnginePlan, at now: Instant) -> [Action] {
-    guard isRunning else { return [] }
+    switch state {
+    case .idle, .failed, .waiting, .ready, .clearing: return []
+    case .starting, .stopping: break
+    }
     if isWanted { fault = .spawn(text) }
     mainIsGone = true
     leave(for: .clearing(since: now), plan, at: now)

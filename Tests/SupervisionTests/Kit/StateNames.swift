@@ -1,0 +1,56 @@
+import Vocabulary
+
+@testable import Supervision
+
+/// States and events without their data, as the pages under docs/states name them.
+extension Worker.State {
+  var name: String {
+    switch self {
+    case .idle: "idle"
+    case .waiting: "waiting"
+    case .starting: "starting"
+    case .ready: "ready"
+    case .stopping(let stopping):
+      switch stopping.step {
+      case .finishing: "stopping: finishing"
+      case .saving: "stopping: saving"
+      case .leaving: "stopping: leaving"
+      case .dumping: "stopping: dumping"
+      }
+    case .clearing: "clearing"
+    case .failed: "failed"
+    }
+  }
+}
+
+extension Event {
+  var name: String {
+    switch self {
+    case .start: "start"
+    case .reload: "reload"
+    case .restart: "restart"
+    case .scale: "scale"
+    case .stop: "stop"
+    case .stopNow: "stop now"
+    case .settingsLoaded: "settings loaded"
+    case .settingsRefused: "settings refused"
+    case .listenerOpened: "listener opened"
+    case .listenerRefused: "listener refused"
+    case .listenerMustBeShared: "listener must be shared"
+    case .listenerLeft: "listener left"
+    case .quiet: "quiet"
+    case .spawned: "spawned"
+    case .spawnFailed: "spawn failed"
+    case .ready: "ready"
+    case .showedLife: "showed life"
+    case .livenessAnswered(_, let isAlive): isAlive ? "alive" : "not alive"
+    case .exited: "exited"
+    case .emptied: "emptied"
+    case .nothingPending: "nothing pending"
+    case .saved: "saved"
+    case .proofAnswered(_, _, _, let failure): failure == nil ? "proof passed" : "proof failed"
+    case .stageWorkDone: "stage work done"
+    case .tick: "time is up"
+    }
+  }
+}

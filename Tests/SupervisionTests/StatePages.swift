@@ -1,0 +1,177 @@
+import Testing
+import Vocabulary
+
+@testable import Supervision
+
+/// The pages under docs/states say what the code does: they are made by walking it.
+@Suite struct StatePages {
+  @Test func worker() throws {
+    var table = StateTable()
+    for engine in Self.engines { walk(engine, &table) }
+    let page = table.page(
+      title: "Worker",
+      about: """
+        One place of an engine in one generation. *Wanted* is kept apart: a worker that is told to end is no longer wanted,
+        and one that is not wanted is not started again. Each event names the run it is about; news of an earlier run
+        changes nothing. It counts as gone only when its whole group or cgroup is empty.
+        """,
+      order: [
+        "idle", "starting", "ready", "stopping: finishing", "stopping: saving", "stopping: leaving",
+        "stopping: dumping",
+        "clearing", "waiting", "failed",
+      ])
+    compare("worker", page)
+  }
+
+  @Test func change() throws {
+    let page = walk(Search.worlds.filter { !$0.plans.isEmpty }, depth: 17) { phase in
+      switch phase {
+      case .new, .steady, .changing: phase.name
+      case .stopping, .ended: "stopping"
+      }
+    }.page(
+      title: "Change",
+      about: """
+        A generation is put in place of another (*handover*), as the *first*, or after an interruption (*restart*). Until
+        a handover is committed to (it leads to *steady* with a new generation) clients meet only the old one, but for the
+        share of a trial; every failure before leads over *restoring* to *steady* with the old one.
+        """,
+      order: [
+        "new", "first: loading", "first: opening", "first: starting", "first: proving", "steady", "handover: loading",
+        "handover: opening", "handover: starting", "handover: proving", "handover: trial",
+        "handover: swapping, endingOld", "handover: swapping, startingNew", "handover: swapping, provingNew",
+        "handover: restoring", "restart: loading", "restart: ending", "restart: starting", "restart: proving",
+        "stopping",
+      ])
+    compare("change", page)
+  }
+
+  @Test func shutdown() throws {
+    let page = walk(Search.worlds.filter { $0.limits.stops > 0 }, depth: 17) { phase in
+      switch phase {
+      case .new, .steady, .changing: "running"
+      case .stopping, .ended: phase.name
+      }
+    }.page(
+      title: "Shutdown",
+      about: """
+        Stages in their order, each with its slice and what earlier ones left of theirs. *ending*: its engines end, those
+        that start last first. *clearing*: what was killed leaves the process table, two seconds at most. *running*: one
+        of its commands. *closing*: the ledger writes its last.
+        """,
+      order: ["running", "intake: quieting"]
+        + ["engines", "database", "redis"].flatMap { stage in
+          ["ending", "clearing", "running", "closing"].map { "\(stage): \($0)" }
+        } + ["ended"])
+    compare("shutdown", page)
+  }
+
+  @Test func steering() throws {
+    compare("steering", SteeringPage.text())
+  }
+
+  // MARK: Walks
+
+  private static let engines: [EnginePlan] = {
+    let once = RestartPolicy(giveUpAfter: 3, healthyAfter: .seconds(100_000))
+    return [
+      EnginePlan(name: Names.web, workers: 1, liveness: .told(every: .seconds(60)), restart: once),
+      EnginePlan(
+        name: Names.web, workers: 1, readiness: .asked, liveness: .asked(every: .seconds(1), failures: 1), restart: once
+      ),
+      EnginePlan(
+        name: Names.web, workers: 1, readiness: .after(.seconds(1)), restart: once, asksPending: true, saves: true),
+    ]
+  }()
+
+  private struct Key: Hashable {
+    let phase: String
+    let worker: Worker.State
+    let crashes: Int
+    let isWanted: Bool
+  }
+
+  /// One worker alone, with all that may happen to it.
+  private func walk(_ engine: EnginePlan, _ table: inout StateTable) {
+    var start = Supervisor(seed: 1)
+    _ = start.handle(.start("start"), at: .zero)
+    let plan = GenerationPlan.of([engine], sockets: []).numbered(1)
+    _ = start.handle(.settingsLoaded("start", plan), at: .zero)
+    var queue = [(start, Instant.zero)]
+    var seen: Set<Key> = []
+    while let (core, now) = queue.popLast() {
+      guard let worker = core.generations[1]?.engine(Names.web)?.workers.first else { continue }
+      for event in events(worker.id, core) {
+        let time = event == .tick ? core.nextDeadline ?? now : now
+        var next = core
+        _ = next.handle(event, at: time)
+        guard let after = next.generations[1]?.engine(Names.web)?.workers.first else { continue }
+        table.saw(worker.state.name, event.name, after.state.name)
+        let key = Key(phase: next.phase.name, worker: after.state, crashes: after.crashes, isWanted: after.isWanted)
+        if seen.insert(key).inserted, time < .zero + .seconds(200) { queue.append((next, time)) }
+      }
+    }
+  }
+
+  private func events(_ id: WorkerID, _ core: Supervisor) -> [Event] {
+    let all: [Event] = [
+      .spawned(id), .spawnFailed(id, "ENOENT"), .ready(id), .showedLife(id), .livenessAnswered(id, isAlive: true),
+      .livenessAnswered(id, isAlive: false), .exited(id, .exited(1)), .emptied(id), .nothingPending(id), .saved(id),
+      .stop(.restart), .stopNow,
+    ]
+    return core.nextDeadline == nil ? all : all + [.tick]
+  }
+
+  private func walk(_ worlds: [Search.World], depth: Int, _ name: (Supervisor.Phase) -> String) -> StateTable {
+    var table = StateTable()
+    for world in worlds { walk(world, depth: depth, name, &table) }
+    return table
+  }
+
+  /// To a fixed depth, so that the page does not hang on the order of the walk. Of states that look alike to a reader
+  /// one is walked on from.
+  private func walk(
+    _ world: Search.World, depth: Int, _ name: (Supervisor.Phase) -> String, _ table: inout StateTable
+  ) {
+    var level = [Maze(plans: world.plans, limits: world.limits)]
+    var seen = Set(level.map(\.look))
+    while !level.isEmpty {
+      var next: [Maze] = []
+      for state in level {
+        for event in state.moves.sorted(by: { "\($0)" < "\($1)" }) {
+          var after = state
+          guard after.go(event) == nil else { continue }
+          table.saw(name(state.core.phase), event.name, name(after.core.phase))
+          if seen.insert(after.look).inserted { next.append(after) }
+        }
+      }
+      level = next
+    }
+  }
+
+  private func compare(_ name: String, _ page: String) {
+    if Page.isUpdating { #expect(Page.write(name, page), "cannot write \(Page.path(name))") }
+    #expect(
+      Page.read(name) == page,
+      "docs/states/\(name).md is not what the code does: BATON_UPDATE_DOCS=1 swift test --filter StatePages")
+  }
+}
+
+extension Maze {
+  /// What a reader of the pages tells apart.
+  struct Look: Hashable {
+    let phase: String
+    let workers: [String]
+    let owed: [String]
+    let limits: Limits
+  }
+
+  var look: Look {
+    var limits = limits
+    limits.ticks = 0
+    let workers = core.generations.keys.sorted().flatMap { id in
+      (core.generations[id]?.engines.flatMap(\.workers) ?? []).map { "\(id) \($0.id.engine) \($0.state.name)" }
+    }
+    return Look(phase: core.phase.name, workers: workers, owed: owed.map(\.name).sorted(), limits: limits)
+  }
+}
