@@ -186,6 +186,8 @@ def _refuses(port):
     try:
         http.ask(port)
         return False
+    except ConnectionResetError:
+        return False  # it was still in the queue when its socket went
     except ConnectionRefusedError:
         return True
 

@@ -40,7 +40,8 @@ struct cl_instruction {
 
 /// SO_ATTACH_REUSEPORT_CBPF: the program's answer is the index of the listener that takes a new connection.
 int cl_attach_steering(int fd, const struct cl_instruction *program, size_t count);
-/// SO_ATTACH_FILTER with "drop everything", and SO_DETACH_FILTER.
+/// Drops everything that comes to a socket that is not connected, and takes that back: SO_ATTACH_FILTER with "drop
+/// everything", or, where that is not permitted, IP_MINTTL and IPV6_MINHOPCOUNT of 255.
 int cl_shut_door(int fd);
 int cl_open_door(int fd);
 
