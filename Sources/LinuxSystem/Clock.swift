@@ -9,10 +9,3 @@ extension Instant {
     return Instant(nanoseconds: Int64(time.tv_sec) &* 1_000_000_000 &+ Int64(time.tv_nsec))
   }
 }
-
-/// The wall clock, for people and records: microseconds since 1970. Never compared to make a decision.
-package func wallClockMicroseconds() -> Int64 {
-  var time = timespec()
-  clock_gettime(CLOCK_REALTIME, &time)
-  return Int64(time.tv_sec) &* 1_000_000 &+ Int64(time.tv_nsec) / 1_000
-}

@@ -8,7 +8,7 @@ final class ScratchDirectory {
   let path: String
 
   init() throws {
-    var template = Array("/tmp/kernel-XXXXXX".utf8CString)
+    var template = Array("/tmp/baton-test-XXXXXX".utf8CString)
     path = try #require(mkdtemp(&template).map { String(cString: $0) })
   }
 
