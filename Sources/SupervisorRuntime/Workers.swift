@@ -36,6 +36,7 @@ package final class Workers {
     self.notifyDirectory = notifyDirectory
     self.containments = containments
     self.children = children
+    children.reaped = { [unowned self] in checkLeftovers() }
   }
 
   // MARK: Starting
@@ -108,7 +109,12 @@ package final class Workers {
     checkEmpty(id)
   }
 
-  /// Looked at when a child ends, when the cgroup says so, and as a backstop every 50 ms while something is left.
+  /// Whenever children were reaped, what is left of a worker may have been among them.
+  private func checkLeftovers() {
+    for id in processes.filter({ $0.value.hasExited }).keys.sorted() { checkEmpty(id) }
+  }
+
+  /// Looked at when a child ends, and as a backstop every 50 ms while something is left.
   private func checkEmpty(_ id: WorkerID) {
     guard let process = processes[id], process.hasExited else { return }
     guard process.containment.isEmpty else {
