@@ -89,9 +89,12 @@ let package = Package(
     tests(of: "Ledger", ["Vocabulary", "LinuxSystem"]),
     tests(of: "baton", ["Vocabulary", "Settings"], name: "DoctorTests"),
     tests(of: "SupervisorRuntime", ["Vocabulary", "LinuxSystem", "CLinux", "Systemd", "Supervision", "Settings"]),
-    tests(
-      of: "ControlServer", ["Vocabulary", "LinuxSystem", "CLinux", "ControlProtocol", "ControlClient"],
-      name: "ControlTests"),
+    .testTarget(
+      name: "ControlTests",
+      dependencies: [
+        "Vocabulary", "LinuxSystem", "CLinux", "ControlProtocol", "ControlServer", "ControlClient", "baton",
+      ],
+      exclude: ["Golden"], swiftSettings: strict),
 
     // Programs that the tests, the demo and the benchmarks run.
     .executableTarget(

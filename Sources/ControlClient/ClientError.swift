@@ -13,6 +13,8 @@ package enum ClientError: Error, Hashable, Sendable {
   case slow(path: String, after: Duration)
   /// What answers is not this protocol, or another version of it.
   case strange(path: String, String)
+  /// Nobody reads what the call was made for.
+  case audienceLeft
   /// The supervisor said no.
   case refused(ControlError)
   /// The supervisor gave an error this version does not know.
@@ -23,6 +25,7 @@ package enum ClientError: Error, Hashable, Sendable {
     case .unreachable(_, let error):
       [EACCES, EPERM].contains(error.errno) ? .notAllowed : .unreachable
     case .lost, .slow: .unreachable
+    case .audienceLeft: .failed
     case .strange, .unknownError: .bug
     case .refused(let error):
       switch error {
@@ -40,6 +43,7 @@ package enum ClientError: Error, Hashable, Sendable {
     switch self {
     case .unreachable(let path, let error): "no supervisor answers at \(path): \(error.name) \(error.text)"
     case .lost(let path): "the supervisor at \(path) hung up before it answered"
+    case .audienceLeft: "nobody reads the answer any more"
     case .slow(let path, let after): "the supervisor at \(path) did not answer within \(after.text)"
     case .strange(let path, let problem): "what answers at \(path) does not speak this protocol: \(problem)"
     case .unknownError(let name, let parameters): "the supervisor answered \(name) \(parameters.text)"

@@ -10,6 +10,8 @@ package final class ControlClient {
   package let path: String
   private let descriptor: Descriptor
   private var input = MessageSplitter(limit: JSON.Limits.reply.bytes)
+  /// Where the caller writes what it is given; when its reader leaves, waiting ends.
+  private var audience: Int32 = -1
 
   /// - Throws: ``ClientError/unreachable(path:_:)`` when nobody listens there, or nobody takes the connection in time.
   package init(path: String, patience: Duration = .seconds(5)) throws(ClientError) {
@@ -19,6 +21,14 @@ package final class ControlClient {
     } catch {
       throw .unreachable(path: path, error)
     }
+  }
+
+  /// Whether a supervisor takes connections there now; a socket without one is left over.
+  package static func isAnswering(_ path: String) -> Bool {
+    do throws(SystemError) {
+      _ = try connect(path, .milliseconds(200))
+      return true
+    } catch { return error.errno == EAGAIN }
   }
 
   // MARK: Calls
@@ -58,13 +68,22 @@ package final class ControlClient {
     }
   }
 
-  /// Gives each event to `each` until it returns false, the supervisor goes away, or, without `follow`, there are no
-  /// more.
-  package func events(limit: Int, follow: Bool, each: (EventReport) -> Bool) throws(ClientError) {
+  /// Gives each event to `each` until it returns false, the supervisor ends the call, or, without `follow`, there are no
+  /// more. Ends also when nobody reads any more what is written to `audience`, a pipe or socket.
+  package func events(
+    limit: Int, follow: Bool, audience: Int32 = -1, each: (EventReport) -> Bool
+  ) throws(ClientError) {
     let patience = Duration.seconds(10)
+    self.audience = audience
+    defer { self.audience = -1 }
     try send(Request.events(limit: limit, follow: follow).call, .monotonicNow() + patience)
     while true {
-      let reply = try reply(follow ? nil : .monotonicNow() + patience, patience)
+      let reply: CallReply
+      do throws(ClientError) {
+        reply = try self.reply(follow ? nil : .monotonicNow() + patience, patience)
+      } catch .audienceLeft {
+        return
+      } catch { throw error }
       let events: EventsReply = try decode(reply.parameters)
       for event in events.events where !each(event) { return }
       if !reply.continues { return }
@@ -168,15 +187,23 @@ package final class ControlClient {
         guard count > 0 else { throw SystemError("read from", path, errno: ECONNRESET) }
         input.append(buffer[..<count])
       } catch {
-        throw error.errno == ETIMEDOUT ? .slow(path: path, after: patience) : .lost(path: path)
+        switch error.errno {
+        case ETIMEDOUT: throw .slow(path: path, after: patience)
+        case EPIPE: throw .audienceLeft
+        default: throw .lost(path: path)
+        }
       }
     }
   }
 
   private func wait(_ events: Int16, until deadline: Instant?) throws(SystemError) {
-    var entry = pollfd(fd: descriptor.raw, events: events, revents: 0)
+    // A negative number is passed over, and errors are reported without being asked for. Source: poll(2).
+    var entries = [
+      pollfd(fd: descriptor.raw, events: events, revents: 0), pollfd(fd: audience, events: 0, revents: 0),
+    ]
     let left = deadline.map { max(0, ($0 - .monotonicNow()).milliseconds + 1) } ?? -1
-    let ready = try retrying("wait for", path) { poll(&entry, 1, Int32(clamping: left)) }
+    let ready = try retrying("wait for", path) { poll(&entries, 2, Int32(clamping: left)) }
     if ready == 0 { throw SystemError("wait for", path, errno: ETIMEDOUT) }
+    if entries[1].revents != 0 { throw SystemError("write for", "a reader", errno: EPIPE) }
   }
 }

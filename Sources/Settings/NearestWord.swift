@@ -15,7 +15,7 @@ package enum NearestWord {
     return best?.word
   }
 
-  static func hint(_ word: String, among known: [String]) -> String? {
+  package static func hint(_ word: String, among known: [String]) -> String? {
     to(word, among: known).map { "did you mean \"\($0)\"?" }
   }
 

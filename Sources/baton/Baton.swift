@@ -9,45 +9,50 @@ struct Baton: ParsableCommand {
     commandName: "baton",
     abstract: "Operates services that batond keeps answering.",
     discussion: """
-      NAME may be left out when one service runs here, or when BATON_SERVICE names it.
+      NAME may be left out when one service is known here, or when BATON_SERVICE names it. See baton(1).
       Exit status: 0 done, 1 failed and the old state holds, 2 failed and a person is needed, 64 usage, \
       69 supervisor unreachable, 70 a bug, 75 busy, 77 not allowed, 78 settings are wrong.
       """,
     version: "0.1.0",
     subcommands: [
-      Status.self, Reload.self, Restart.self, Stop.self, Scale.self, Events.self, Logs.self, Check.self, Doctor.self,
-      Init.self,
+      Status.self, Reload.self, Restart.self, Stop.self, Scale.self, Events.self, Logs.self, Environment.self,
+      Check.self, Doctor.self, Init.self,
     ])
 
   static func main() {
-    suggestCommand()
+    // A reader that went away ends the program quietly, also where the parent ignored the signal (systemd does).
+    signal(SIGPIPE, SIG_DFL)
     do {
+      if let failure = unknownCommand(CommandLine.arguments.dropFirst().first) { throw failure }
       var command = try parseAsRoot()
       try command.run()
     } catch let failure as Failure {
-      report(failure)
-      Glibc.exit(Int32(failure.status.code))
+      end(failure)
+    } catch let code as ExitCode {
+      // Everything is said.
+      Glibc.exit(code.rawValue)
     } catch {
-      exit(withError: error)
+      // Help, versions and completions are results; everything else here is about the command line.
+      if exitCode(for: error) == .success { exit(withError: error) }
+      let message = message(for: error).split(separator: "\n").first.map(String.init) ?? "the command line is wrong"
+      end(Failure(.usage, message, next: "baton \(commandName(CommandLine.arguments)) --help"))
     }
   }
 
-  /// A first word that is no command, but nearly one.
-  private static func suggestCommand() {
-    guard let word = CommandLine.arguments.dropFirst().first, !word.hasPrefix("-") else { return }
-    let names = configuration.subcommands.map { $0._commandName } + ["help"]
-    guard !names.contains(word) else { return }
-    let hint = NearestWord.to(word, among: names).map { "; did you mean \"\($0)\"?" } ?? ";"
-    Terminal.say("baton: there is no command \"\(word)\"\(hint) baton --help lists them")
-    Glibc.exit(Int32(ExitStatus.usage.code))
+  private static func end(_ failure: Failure) -> Never {
+    failure.report(json: CommandLine.arguments.contains("--json"))
+    Glibc.exit(Int32(failure.status.code))
   }
 
-  /// The last lines of who failed, then the three lines a person needs.
-  private static func report(_ failure: Failure) {
-    Terminal.endProgress()
-    for line in failure.lines { Terminal.say("  | \(line)") }
-    Terminal.say("baton: \(failure.what)")
-    if let holds = failure.holds { Terminal.say("holds: \(holds)") }
-    if let next = failure.next { Terminal.say("next:  \(next)") }
+  private static var commands: [String] { configuration.subcommands.map { $0._commandName } + ["help"] }
+
+  private static func commandName(_ arguments: [String]) -> String {
+    arguments.dropFirst().first.flatMap { commands.contains($0) ? $0 : nil } ?? ""
+  }
+
+  private static func unknownCommand(_ word: String?) -> Failure? {
+    guard let word, !word.hasPrefix("-"), !commands.contains(word) else { return nil }
+    let hint = NearestWord.hint(word, among: commands).map { "; \($0)" } ?? ""
+    return Failure(.usage, "there is no command \"\(plain(word))\"\(hint)", next: "baton --help lists them")
   }
 }

@@ -18,7 +18,8 @@ struct Doctor: ParsableCommand {
   @OptionGroup var options: ServiceOptions
 
   func run() throws {
-    let service = try ServiceName(checking: name ?? serviceOfSettings ?? options.name(nil))
+    let service = try ServiceName(
+      checking: name ?? serviceOfSettings ?? ServiceChoice(nil, control: options.control).nameOfService())
     let path = settings ?? "/etc/baton/\(service).toml"
     let read: Settings
     switch SettingsReader.read(file: path) {
@@ -57,15 +58,17 @@ struct Doctor: ParsableCommand {
       return Terminal.print("\(service): nothing will bite, as far as can be seen from here")
     }
     for finding in findings {
-      Terminal.print(Terminal.paint(finding.severity.rawValue, finding.severity.colour) + ": \(finding.what)")
-      Terminal.print("  why:    \(finding.why)")
-      Terminal.print("  remedy: \(finding.remedy)")
+      var line = StyledLine(finding.severity.rawValue, finding.severity.colour)
+      line.append(": \(plain(finding.what))")
+      Terminal.print(line.text(width: nil, colour: Terminal.usesColour))
+      Terminal.print("  why:    \(plain(finding.why))")
+      Terminal.print("  remedy: \(plain(finding.remedy))")
     }
   }
 }
 
 extension Finding.Severity {
-  fileprivate var colour: Terminal.Colour {
+  fileprivate var colour: StyledLine.Colour {
     switch self {
     case .error: .red
     case .warning: .yellow

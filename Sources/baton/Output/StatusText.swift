@@ -1,46 +1,70 @@
 import ControlProtocol
 import Vocabulary
 
-/// A service on one screen.
+/// A service on one screen. Every state is a word; colour only helps to find it.
 struct StatusText {
   let report: StatusReport
-  /// Microseconds of the wall clock.
-  let now: Int64
+  let now: WallTime
 
-  var lines: [String] {
+  /// For a screen of `height` rows: workers of whom there is nothing to say are counted where it is too small.
+  func lines(height: Int?) -> [StyledLine] {
+    let full = lines(isShort: false)
+    // One row is the prompt's.
+    guard let height, full.count > height - 1 else { return full }
+    return lines(isShort: true)
+  }
+
+  private func lines(isShort: Bool) -> [StyledLine] {
     var lines = header
-    lines.append("")
-    lines += engines
-    lines.append("")
-    lines += report.sockets.map(socket)
-    if let handover = report.handover {
-      lines.append(
-        "handover  \(handover.phase.rawValue): \(handover.from.map { "generation \($0) → " } ?? "")generation "
-          + "\(handover.to), \(ago(handover.since))")
-    }
-    if let last = report.lastHandover {
-      let mark = Terminal.paint(last.outcome.rawValue, last.outcome == .done ? .green : .red)
-      lines.append("last      \(mark) \(ago(last.ended)) ago, took \(last.took.text): \(last.reason)")
-    }
-    lines += report.warnings.map { "warning   " + Terminal.paint($0, .yellow) }
+    if !report.engines.isEmpty { lines += [StyledLine()] + engines(isShort: isShort) }
+    if !report.sockets.isEmpty { lines += [StyledLine()] + sockets }
     return lines
   }
 
-  private var header: [String] {
-    let state = Terminal.paint(report.state.rawValue, colour(report.state))
-    let name = Terminal.paint("\(report.service)", .bold)
-    let title = report.description.isEmpty ? name : "\(name) — \(report.description)"
+  // MARK: What holds
+
+  private var header: [StyledLine] {
+    var title = StyledLine(report.service.rawValue, .bold)
+    if !report.description.isEmpty { title.append(" — \(plain(report.description))") }
     let supervisor = report.supervisor
-    var second = "\(state): \(report.text)"
-    if let release = report.release, release.text != "-" { second += " (release \(release))" }
-    return [
-      title, second,
-      "batond \(supervisor.version), pid \(supervisor.pid), up \(Self.coarse(supervisor.uptime)), "
-        + "\(supervisor.rss) resident, steering \(supervisor.steering ? "on" : "off")",
+    var lines = [
+      title, labelled(report.state.rawValue, colour(report.state), "\(plain(report.text)) (for \(age(report.since)))"),
+      labelled(
+        "batond", nil,
+        "\(plain(supervisor.version)), pid \(supervisor.pid), up \(Ages.text(supervisor.uptime)), \(supervisor.rss), "
+          + "steering \(supervisor.steering ? "on" : "off")"),
     ]
+    if let release = report.release, release.text != "-" { lines.append(labelled("release", nil, plain(release.text))) }
+    if let handover = report.handover {
+      let from = handover.from.map { "\($0) → " } ?? ""
+      lines.append(
+        labelled("handover", .yellow, "\(from)\(handover.to) \(handover.phase.rawValue) for \(age(handover.since))"))
+    }
+    if let last = report.lastHandover {
+      let from = last.from.map { "\($0) → " } ?? ""
+      var line = labelled("last", nil, "\(from)\(last.to) ")
+      line.append(last.outcome.rawValue, last.outcome == .done ? .green : .red)
+      line.append(" \(age(last.ended)) ago in \(Ages.took(last.took))")
+      lines += [line, labelled("why", nil, plain(last.reason))]
+    }
+    if !report.draining.isEmpty {
+      let list = report.draining.map(\.description).joined(separator: ", ")
+      lines.append(labelled("draining", .yellow, "generation \(list)"))
+    }
+    return lines + report.warnings.map { labelled("warning", .yellow, plain($0)) }
   }
 
-  private func colour(_ state: StatusReport.ServiceState) -> Terminal.Colour {
+  private func labelled(_ label: String, _ colour: StyledLine.Colour?, _ text: String) -> StyledLine {
+    var line = StyledLine(label, colour)
+    line.append(String(repeating: " ", count: max(0, 8 - label.count)) + "  " + text)
+    return line
+  }
+
+  private func age(_ time: WallTime) -> String {
+    Ages.text(.microseconds(max(0, now.microseconds - time.microseconds)))
+  }
+
+  private func colour(_ state: StatusReport.ServiceState) -> StyledLine.Colour {
     switch state {
     case .serving: .green
     case .starting, .handover, .stopping, .degraded: .yellow
@@ -48,61 +72,92 @@ struct StatusText {
     }
   }
 
-  private var engines: [String] {
-    var rows = [["ENGINE", "STATE", "GEN", "PID", "SINCE", "RESTARTS", "MEMORY", "NOTE"]]
+  // MARK: Engines and their workers
+
+  private func engines(isShort: Bool) -> [StyledLine] {
+    var table = Table(rightAligned: [2, 3, 4, 5, 6])
+    table.append(["ENGINE", "STATE", "GEN", "PID", "SINCE", "RESTARTS", "MEMORY", "NOTE"].map { ($0, .faint) })
     for engine in report.engines {
-      rows.append([
-        engine.name.rawValue, "\(engine.state.rawValue) \(engine.ready)/\(engine.wanted)", "", "", "", "", "",
-        engine.handover == .exclusive ? "exclusive" : "",
-      ])
-      for worker in engine.workers.prefix(Self.maxWorkers) { rows.append(row(worker)) }
-      if engine.workers.count > Self.maxWorkers {
-        rows.append(["  … \(engine.workers.count - Self.maxWorkers) more", "", "", "", "", "", "", ""])
+      table.append(row(engine))
+      var counted: [GenerationID: Int] = [:]
+      for worker in engine.workers where isShort && isQuiet(worker) { counted[worker.generation, default: 0] += 1 }
+      for worker in engine.workers {
+        // One is as short in full; of the others the first stands for all.
+        guard isQuiet(worker), let count = counted[worker.generation], count != 1 else {
+          table.append(row(worker))
+          continue
+        }
+        if count > 0 { table.append(row(engine.workers.filter { isQuiet($0) && $0.generation == worker.generation })) }
+        counted[worker.generation] = 0
       }
     }
-    return Self.aligned(rows)
+    return table.lines
   }
 
-  /// Of one engine; --json has all.
-  private static let maxWorkers = 16
+  /// There is nothing to say of it but that it works.
+  private func isQuiet(_ worker: StatusReport.Worker) -> Bool {
+    worker.state == .ready && worker.restarts == 0
+  }
 
-  private func row(_ worker: StatusReport.Worker) -> [String] {
-    let note = [worker.status, worker.lastExit.map { "last \($0)" }].compactMap { $0 }.joined(separator: "; ")
+  private func row(_ engine: StatusReport.Engine) -> [Table.Cell] {
+    let words = [
+      engine.handover == .exclusive ? "exclusive" : nil, engine.stage == .engines ? nil : engine.stage.rawValue,
+    ]
+    let sockets = engine.sockets.isEmpty ? nil : "on " + engine.sockets.map(\.rawValue).joined(separator: ", ")
+    let colour: StyledLine.Colour =
+      switch engine.state {
+      case .ready: .green
+      case .starting, .degraded, .stopping, .stopped: .yellow
+      case .failed: .red
+      }
     return [
-      "  \(worker.label)", worker.state.rawValue, "\(worker.generation)", worker.pid.map { "\($0)" } ?? "-",
-      ago(worker.since), "\(worker.restarts)", worker.memory.map { "\($0)" } ?? "-", note,
+      (engine.name.rawValue, .bold), ("\(engine.state.rawValue) \(engine.ready)/\(engine.wanted)", colour), ("", nil),
+      ("", nil), ("", nil), ("", nil), ("", nil),
+      ((words + [sockets]).compactMap { $0 }.joined(separator: ", "), nil),
     ]
   }
 
-  private func socket(_ socket: StatusReport.Socket) -> String {
-    let listeners = socket.listeners.map { listener in
-      (listener.generation.map { "g\($0)" } ?? "shared") + (listener.steered ? "*" : "") + " \(listener.queue) waiting"
-    }
-    return "socket    \(socket.name) \(socket.address)  \(listeners.joined(separator: ", "))"
+  private func row(_ worker: StatusReport.Worker) -> [Table.Cell] {
+    let colour: StyledLine.Colour? =
+      switch worker.state {
+      case .ready: nil
+      case .starting, .draining, .waiting, .exited: .yellow
+      case .failed: .red
+      }
+    let note = [worker.lastExit.map { "last \($0)" }, worker.status].compactMap { $0 }.joined(separator: "; ")
+    return [
+      ("  \(plain(worker.label))", nil), (worker.state.rawValue, colour), ("\(worker.generation)", nil),
+      (worker.pid.map { "\($0)" } ?? "-", nil), (age(worker.since), nil), ("\(worker.restarts)", nil),
+      (worker.memory.map { "\($0)" } ?? "-", nil), (plain(note), nil),
+    ]
   }
 
-  private func ago(_ time: WallTime) -> String { Self.coarse(.microseconds(max(0, now - time.microseconds))) }
-
-  /// For people: one or two units.
-  static func coarse(_ duration: Duration) -> String {
-    let seconds = duration.nanoseconds / 1_000_000_000
-    switch seconds {
-    case ..<1: return "\(duration.milliseconds)ms"
-    case ..<60: return "\(seconds)s"
-    case ..<3_600: return "\(seconds / 60)m\(seconds % 60)s"
-    case ..<86_400: return "\(seconds / 3_600)h\(seconds % 3_600 / 60)m"
-    default: return "\(seconds / 86_400)d\(seconds % 86_400 / 3_600)h"
-    }
+  private func row(_ workers: [StatusReport.Worker]) -> [Table.Cell] {
+    let memory = workers.compactMap(\.memory).reduce(0) { $0 &+ $1.bytes }
+    let youngest = workers.map(\.since).max() ?? now
+    return [
+      ("  \(workers.count) workers", nil), ("ready", nil), (workers.first.map { "\($0.generation)" } ?? "", nil),
+      ("", nil),
+      (age(youngest), nil), ("0", nil), (memory == 0 ? "-" : "\(ByteCount(memory))", nil), ("", nil),
+    ]
   }
 
-  static func aligned(_ rows: [[String]]) -> [String] {
-    let columns = rows.map(\.count).max() ?? 0
-    let widths = (0..<columns).map { column in rows.map { $0[column].count }.max() ?? 0 }
-    return rows.map { row in
-      let cells = row.enumerated().map { $1 + String(repeating: " ", count: widths[$0] - $1.count) }
-      var line = cells.joined(separator: "  ")
-      while line.hasSuffix(" ") { line.removeLast() }
-      return line
+  // MARK: Sockets
+
+  private var sockets: [StyledLine] {
+    var table = Table(rightAligned: [2])
+    table.append(["SOCKET", "ADDRESS", "WAITING", "TAKEN BY"].map { ($0, .faint) })
+    for socket in report.sockets {
+      let waiting = socket.listeners.reduce(0) { $0 &+ $1.queue }
+      let listeners = socket.listeners.map { listener in
+        guard let generation = listener.generation else { return "all generations" }
+        return "generation \(generation)" + (listener.steered || socket.listeners.count == 1 ? "" : " (kept apart)")
+      }
+      table.append([
+        (socket.name.rawValue, nil), (plain(socket.address), nil), ("\(waiting)", nil),
+        (listeners.joined(separator: ", "), nil),
+      ])
     }
+    return table.lines
   }
 }

@@ -2,45 +2,44 @@ import ControlProtocol
 import Glibc
 
 /// Where results and messages go. Results to stdout, everything about how it went to stderr; colour and moving lines only
-/// on a terminal, and never with NO_COLOR.
+/// on a terminal, and never with NO_COLOR (no-color.org).
 enum Terminal {
   static func print(_ text: String) { write(text + "\n", to: STDOUT_FILENO) }
   static func say(_ text: String) { write(text + "\n", to: STDERR_FILENO) }
 
-  static func print(_ json: JSON) {
-    var bytes: [UInt8] = []
-    json.write(to: &bytes)
-    print(String(decoding: bytes, as: UTF8.self))
+  /// One value a line.
+  static func print(_ json: JSON) { print(json.text) }
+
+  static var usesColour: Bool {
+    isatty(STDOUT_FILENO) == 1 && Host.variable("NO_COLOR") == nil && Host.variable("TERM") != "dumb"
   }
 
-  static var isOutput: Bool { isatty(STDOUT_FILENO) == 1 }
-  static var isError: Bool { isatty(STDERR_FILENO) == 1 }
-
-  private static var usesColour: Bool {
-    isOutput && Host.variable("NO_COLOR") == nil && Host.variable("TERM") != "dumb"
+  /// Of the terminal results go to; nil where they go elsewhere. Source: ioctl_tty(2).
+  static var size: (columns: Int, rows: Int)? {
+    var size = winsize()
+    guard ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0, size.ws_row > 0 else { return nil }
+    return (Int(size.ws_col), Int(size.ws_row))
   }
 
-  enum Colour: String { case red = "31", yellow = "33", green = "32", faint = "2", bold = "1" }
-
-  static func paint(_ text: String, _ colour: Colour?) -> String {
-    guard let colour, usesColour else { return text }
-    return "\u{1b}[\(colour.rawValue)m\(text)\u{1b}[0m"
-  }
+  private static var movesLines: Bool { isatty(STDERR_FILENO) == 1 && Host.variable("TERM") != "dumb" }
 
   /// A line that the next one replaces, on a terminal; plain lines otherwise.
   static func progress(_ text: String) {
-    guard isError else { return say(text) }
-    write("\r\u{1b}[K\(text)", to: STDERR_FILENO)
+    guard movesLines else { return say(text) }
+    write("\r\u{1B}[K" + text.prefix((size?.columns ?? 80) - 1), to: STDERR_FILENO)
   }
 
-  static func endProgress() { if isError { write("\r\u{1b}[K", to: STDERR_FILENO) } }
+  static func endProgress() { if movesLines { write("\r\u{1B}[K", to: STDERR_FILENO) } }
 
-  /// A reader that went away ends the program quietly: SIGPIPE keeps its default.
   private static func write(_ text: String, to descriptor: Int32) {
     var bytes = Array(text.utf8)[...]
     while !bytes.isEmpty {
       let count = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
-      if count < 0 && errno != EINTR { return }
+      if count < 0 && errno != EINTR {
+        // A result that nobody can have is a failure; the words about it have nowhere to go.
+        if descriptor == STDOUT_FILENO { exit(Int32(ExitStatus.failed.code)) }
+        return
+      }
       bytes = bytes.dropFirst(max(count, 0))
     }
   }

@@ -1,5 +1,6 @@
 import ControlProtocol
 import ControlServer
+import Foundation
 import Glibc
 import LinuxSystem
 import Testing
@@ -33,41 +34,25 @@ import Vocabulary
     #expect(policy.access(of: caller(1_001, gid: 900)) == .read)
   }
 
-  /// Runs `body` in a child of another user, with the given group, and returns its exit status.
-  private func asUser(_ uid: UInt32, gid: UInt32, groups: [UInt32], _ path: String, _ request: Request) throws -> String
-  {
-    let message = request.call.message
-    let ends = try Descriptor.pipe()
-    let pid = cFork()
-    if pid == 0 {
-      // Only system calls from here: this is a fork of a program with threads.
-      guard groups.withUnsafeBufferPointer({ setgroups($0.count, $0.baseAddress) }) == 0, setgid(gid) == 0,
-        setuid(uid) == 0
-      else { _exit(9) }
-      let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
-      var address = sockaddr_un()
-      address.sun_family = sa_family_t(AF_UNIX)
-      withUnsafeMutableBytes(of: &address.sun_path) { space in
-        for (index, byte) in path.utf8.enumerated() { space[index] = byte }
-      }
-      let connected = withUnsafePointer(to: &address) {
-        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-          connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-        }
-      }
-      guard connected == 0, write(descriptor, message, message.count) == message.count else { _exit(8) }
-      withUnsafeTemporaryAllocation(byteCount: 4_096, alignment: 1) { buffer in
-        let count = read(descriptor, buffer.baseAddress, buffer.count)
-        _ = write(ends.writer.raw, buffer.baseAddress, max(count, 0))
-      }
-      _exit(0)
-    }
-    ends.writer.close()
-    let answer = try readAll(ends.reader, "a child")
-    var status: Int32 = 0
-    waitpid(pid, &status, 0)
-    #expect(status == 0)
-    return String(decoding: answer.prefix { $0 != 0 }, as: UTF8.self)
+  /// What a caller of another user and with these groups gets in reply.
+  private func asUser(
+    _ uid: UInt32, gid: UInt32, groups: [UInt32], _ path: String, _ request: Request
+  ) throws -> String {
+    let script = """
+      import socket, sys
+      s = socket.socket(socket.AF_UNIX); s.settimeout(10); s.connect(sys.argv[1])
+      s.sendall(sys.argv[2].encode() + b"\\0")
+      got = b""
+      while not got.endswith(b"\\0"): got += s.recv(65536) or sys.exit("hung up")
+      print(got[:-1].decode())
+      """
+    let list = groups.isEmpty ? ["--clear-groups"] : ["--groups", groups.map(String.init).joined(separator: ",")]
+    let run = try ProgramRun(
+      URL(filePath: "/usr/bin/setpriv"),
+      ["--reuid", "\(uid)", "--regid", "\(gid)"] + list
+        + ["/usr/bin/python3", "-c", script, path, request.call.json.text])
+    #expect(run.status == 0, "\(run.errors)")
+    return run.output
   }
 
   @Test(.enabled(if: geteuid() == 0, "needs root: makes callers of other users"))
@@ -102,6 +87,3 @@ import Vocabulary
     #expect(worker.contains("NotAllowed"))
   }
 }
-
-/// fork(2) is hidden from Swift; the child above makes system calls only.
-@_silgen_name("fork") private func cFork() -> Int32
