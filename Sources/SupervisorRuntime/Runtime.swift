@@ -37,6 +37,8 @@ package final class Runtime {
   /// Each engine is asked through the public address with a mark that no client can know.
   package private(set) var lastOutcome: OperationOutcome?
   package private(set) var changeStartedAt: Instant?
+  /// Which generation was to follow which, the last time one was begun; nil when its settings were refused.
+  package private(set) var lastChange: (from: GenerationID?, to: GenerationID)?
   package let startedAt: Instant
 
   /// A generation's settings have been read: who its workers run as may have changed.
@@ -204,8 +206,9 @@ package final class Runtime {
     var happening = Narrator(release: { [unowned self] in generations[$0]?.release }).tell(note)
     switch note {
     case .workerKilled(let id, _): happening.text += workers.describeMembers(of: id)
-    case .generationStarting:
+    case .generationStarting(let id, let from, _):
       changeStartedAt = .monotonicNow()
+      lastChange = (from, id)
       isOnTrial = false
     case .generationOnTrial: isOnTrial = true
     case .shutdownStarted(let cause, _): endsForGood = cause == .stop
@@ -219,6 +222,7 @@ package final class Runtime {
   /// Reads settings and environment on a thread of its own: the loop waits for no disk and no name service.
   private func load(_ operation: OperationID, as id: GenerationID) {
     let path = wiring.settingsPath
+    lastChange = nil
     let reply = loop.reply { [unowned self] (loaded: LoadedSettings) in
       switch loaded {
       case .loaded(let generation, let warnings):

@@ -151,7 +151,7 @@ extension StatusReport.Handover {
 
 extension StatusReport.LastHandover {
   init?(_ outcome: OperationOutcome, _ clock: StatusReport.Clock, _ runtime: Runtime) {
-    guard outcome.act != .scale, let to = outcome.generation ?? runtime.core.serving else { return nil }
+    guard outcome.act != .scale, let to = runtime.lastChange?.to ?? runtime.core.serving else { return nil }
     self.init(
       operation: outcome.operation, outcome: VerdictReport.Outcome(outcome.result), reason: outcome.what, from: nil,
       to: to,
