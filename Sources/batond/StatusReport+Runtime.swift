@@ -153,8 +153,7 @@ extension StatusReport.LastHandover {
   init?(_ outcome: OperationOutcome, _ clock: StatusReport.Clock, _ runtime: Runtime) {
     guard outcome.act != .scale, let to = runtime.lastChange?.to ?? runtime.core.serving else { return nil }
     self.init(
-      operation: outcome.operation, outcome: VerdictReport.Outcome(outcome.result), reason: outcome.what, from: nil,
-      to: to,
-      took: outcome.took, ended: clock.wall(outcome.endedAt))
+      operation: outcome.operation, outcome: VerdictReport.Outcome(outcome.result), reason: outcome.what,
+      from: runtime.lastChange?.from, to: to, took: outcome.took, ended: clock.wall(outcome.endedAt))
   }
 }
