@@ -27,6 +27,8 @@ extension Supervisor {
       groups[socket.key] = SteeringGroup(kind: socket.steering, first: fresh)
       return fresh
     }
+    // Nobody wanted the address for a while, but systemd holds it.
+    if group.idle.contains(group.serving) { return groups[socket.key]?.admit(fresh) ?? fresh }
     // What the group is was decided when it was made.
     guard !keepsOld, group.kind == socket.steering, group.kind != .shared else { return group.serving }
     return groups[socket.key]?.admit(fresh) ?? fresh
@@ -131,9 +133,9 @@ extension Supervisor {
       generation.listener(at: key).flatMap { group.members.contains($0) ? (generation, $0) : nil }
     }
     guard !users.isEmpty else {
-      // No settings name this address any more: all of its listeners go.
-      groups[key] = nil
-      return group.inClosingOrder.map { .close($0) }
+      let steps = group.abandon()
+      groups[key] = group.members.isEmpty ? nil : group
+      return actions(steps, of: key)
     }
     let bound = Set(users.map(\.1))
     var steps: [SteeringGroup.Step] = []

@@ -136,9 +136,9 @@ extension Supervisor {
   /// holds stays open: it starts us again.
   private mutating func closeIntake() -> [Action] {
     groups.keys.sorted().flatMap { key -> [Action] in
-      guard let group = groups[key], group.permanent.isEmpty else { return [] }
+      guard var group = groups[key], group.permanent.isEmpty else { return [] }
       groups[key] = nil
-      return group.inClosingOrder.map { .close($0) }
+      return actions(group.abandon(), of: key)
     }
   }
 

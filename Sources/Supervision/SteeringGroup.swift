@@ -153,10 +153,17 @@ package struct SteeringGroup: Hashable, Sendable {
     return closeIdle()
   }
 
-  /// To close them all: candidates before the one that serves, which is the last that clients may meet.
-  var inClosingOrder: [ListenerID] {
+  /// Nobody wants the address any more: all go but what systemd holds, which waits for whoever names the address again.
+  /// Candidates go before the one that serves, which is the last that clients may meet.
+  mutating func abandon() -> [Step] {
     let candidates = rule.listeners.filter { $0 != serving }
-    return candidates + members.filter { !rule.listeners.contains($0) } + [serving]
+    let others = members.filter { !rule.listeners.contains($0) }
+    let closed = (candidates + others + [serving]).filter { !permanent.contains($0) }
+    members.removeAll { closed.contains($0) }
+    idle = permanent
+    guard let left = members.first else { return closed.map { .close($0) } }
+    rule = .everyone(left)
+    return closed.map { .close($0) } + attach()
   }
 
   /// A worker shut `listener` down behind our back: the kernel has moved the last member already. One that is in use

@@ -9,7 +9,7 @@ import Vocabulary
 
   init() { play.serve(plan) }
 
-  @Test mutating func theOldOneEndsBeforeTheNewOneStarts() {
+  @Test mutating func theOldOneEndsBeforeTheNewOneStarts() throws {
     let old = play.worker(Names.robots, of: 1)
     play.offer(plan)
     let proved = play.answer(play.makeReady(2))
@@ -18,14 +18,14 @@ import Vocabulary
     let gone = play.send(.emptied(old))
     #expect(gone.spawned.map(\.label) == ["robots.1"])
     #expect(play.core.serving == 1)
-    play.send(.ready(gone.spawned[0]))
+    play.send(.ready(try #require(gone.spawned.first)))
     #expect(play.core.serving == 2)
   }
 
-  @Test mutating func theOldOneComesBackWhenTheNewOneFails() {
+  @Test mutating func theOldOneComesBackWhenTheNewOneFails() throws {
     play.offer(plan)
     play.answer(play.makeReady(2))
-    let new = play.end(play.worker(Names.robots, of: 1)).spawned[0]
+    let new = try #require(play.end(play.worker(Names.robots, of: 1)).spawned.first)
     let died = play.send(.exited(new, .exited(1)))
     #expect(died.spawned.isEmpty && died.verdicts.isEmpty, "the new one is not gone yet")
     let gone = play.send(.emptied(new))
@@ -43,12 +43,12 @@ import Vocabulary
     #expect(play.core.phase == .steady && play.core.serving == 1)
   }
 
-  @Test mutating func anEngineThatBecomesExclusiveOrNoLongerIsDoesNotOverlapEither() {
+  @Test mutating func anEngineThatBecomesExclusiveOrNoLongerIsDoesNotOverlapEither() throws {
     let overlapping = GenerationPlan.of([.web(), EnginePlan(name: Names.robots, workers: 1, after: [Names.web])])
     play.offer(overlapping)
     #expect(play.said.spawned.count { $0.engine == Names.robots } == 1)
     play.answer(play.makeReady(2))
-    let new = play.end(play.worker(Names.robots, of: 1)).spawned[0]
+    let new = try #require(play.end(play.worker(Names.robots, of: 1)).spawned.first)
     play.send(.ready(new))
     #expect(play.core.serving == 2)
     play.endAll(1)

@@ -23,6 +23,7 @@ struct FakeHost {
     case empties(WorkerID)
     case looksForQuiet(ListenerID, until: Instant)
     case client
+    case accepts
     case disturb
     case stop(ShutdownCause)
     case stopNow
@@ -76,7 +77,7 @@ struct FakeHost {
   mutating func live() throws(Broken) {
     try happen(.start(newOperation()))
     for _ in 0..<Int(random.below(12)) { later(random.duration(.zero, .seconds(60)), .disturb) }
-    for _ in 0..<40 { later(random.duration(.zero, .seconds(70)), .client) }
+    for _ in 0..<60 { later(random.duration(.zero, .seconds(70)), .client) }
     let ends = random.chance(80)
     if ends {
       later(random.duration(.zero, .seconds(80)), .stop(random.pick([.stop, .restart])))
@@ -128,6 +129,7 @@ struct FakeHost {
       dead.remove(id)
     case .looksForQuiet(let listener, let until): try look(listener, until)
     case .client: connect()
+    case .accepts: accept()
     case .disturb: try disturb()
     case .stop(let cause):
       if stoppedAt == nil { stoppedAt = now }
@@ -143,7 +145,7 @@ struct FakeHost {
   private mutating func happen(_ event: Event) throws(Broken) {
     if case .showedLife = event {} else { log.append(.event(now, event)) }
     let before = core
-    witness.happens(event)
+    witness.happens(event, to: core)
     let actions = core.handle(event, at: now)
     if case .stop = event, stoppedAt == nil { stoppedAt = now }
     reached.insert(core.phase.name)
@@ -188,6 +190,8 @@ struct FakeHost {
     case .save(let id): if random.chance(70) { later(random.duration(.zero, .seconds(3)), .tell(.saved(id))) }
     case .prove(let id, let engine, let number):
       let fails = isBad[id] == true ? random.chance(70) : random.chance(1)
+      // Somebody connects just when things are about to change.
+      later(random.duration(.zero, .milliseconds(200)), .client)
       later(
         random.duration(.zero, .milliseconds(200)),
         .tell(.proofAnswered(id, engine, number: number, failure: fails ? "500" : nil)))
@@ -215,7 +219,7 @@ struct FakeHost {
       ? .listenerRefused(listener, "EMFILE")
       : roll < 6
         ? .listenerMustBeShared(listener)
-        : .listenerOpened(listener)
+        : .listenerOpened(listener, isPermanent: service.hasSocketUnit && listener == .http(1))
     numbers += 1
     pending.append((.zero, numbers - 1_000_000, .tell(event)))
   }
@@ -263,7 +267,7 @@ struct FakeHost {
     let met = witness.kernel.clients(random.pick(keys)).sorted()
     guard !met.isEmpty, isPromised(met[0].key) else { return }
     queues[random.pick(met), default: 0] += 1
-    accept()
+    later(random.duration(.zero, .milliseconds(200)), .accepts)
   }
 
   /// The serving settings name this address.
@@ -357,6 +361,8 @@ struct FakeHost {
     }
     if !witness.open.isEmpty { throw broken("at rest without a verdict for \(witness.open)") }
     for (key, group) in core.groups {
+      // Nobody's but systemd's.
+      if Set(group.members) == group.permanent, group.idle == group.permanent { continue }
       guard generation.bindings.values.contains(group.serving) else { throw broken("nobody serves \(key)") }
       if Set(group.members) != group.idle.union([group.serving]) { throw broken("left over in \(group)") }
     }

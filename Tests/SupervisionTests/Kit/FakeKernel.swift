@@ -26,6 +26,8 @@ struct FakeKernel: Hashable {
     groups[listener.key] = group
   }
 
+  mutating func makePermanent(_ listener: ListenerID) { groups[listener.key]?.permanent.insert(listener) }
+
   mutating func attach(_ key: SocketKey, _ program: SteeringProgram, _ rule: SteeringRule) {
     groups[key]?.program = program
     groups[key]?.published = rule.serving

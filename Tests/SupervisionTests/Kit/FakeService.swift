@@ -9,6 +9,8 @@ struct FakeService {
   private let readiness: [EngineName: ReadinessPlan]
   private let sockets: [SocketPlan]
   private let hasTrial: Bool
+  /// The first listener comes from systemd.
+  let hasSocketUnit: Bool
 
   init(random: inout SplitMix64) {
     var readiness: [EngineName: ReadinessPlan] = [:]
@@ -30,6 +32,7 @@ struct FakeService {
     }
     self.sockets = sockets
     hasTrial = random.chance(40)
+    hasSocketUnit = random.chance(20)
   }
 
   func saysReady(_ name: EngineName) -> Bool { readiness[name] == .told }

@@ -89,7 +89,7 @@ struct Maze: Hashable {
     spend(event)
     if case .tick = event, let deadline = core.nextDeadline { now = max(now, deadline) }
     let before = core
-    witness.happens(event)
+    witness.happens(event, to: core)
     let actions = core.handle(event, at: now)
     for action in actions {
       if let broken = witness.does(action, before: before, after: core, at: now) { return broken }

@@ -22,6 +22,8 @@ struct Witness: Hashable {
   private var answering: Set<GenerationID> = []
   /// On trial, with a share of the clients.
   private(set) var onTrial: Set<GenerationID> = []
+  /// Candidates of a handover that gave a wrong answer.
+  private var disproved: Set<GenerationID> = []
   private(set) var open: Set<OperationID> = []
   private(set) var isStopping = false
   private(set) var hasExited = false
@@ -31,17 +33,22 @@ struct Witness: Hashable {
 
   // MARK: Events
 
-  mutating func happens(_ event: Event) {
+  mutating func happens(_ event: Event, to core: Supervisor) {
     shutDown = []
     answering = committed
     switch event {
     case .start(let operation), .reload(let operation), .restart(let operation), .scale(_, _, let operation):
       open.insert(operation)
+    case .proofAnswered(let id, let engine, let number, .some):
+      // Answers to an earlier round are late.
+      let isAsked = core.generations[id]?.engine(engine)?.proof?.numbers.contains(number) == true
+      if isAsked, core.serving != nil, !committed.contains(id) { disproved.insert(id) }
     case .stop, .stopNow: isStopping = true
     case .emptied(let id), .spawnFailed(let id, _): processes[id] = nil
     case .listenerLeft(let listener):
       kernel.leave(listener)
       shutDown.insert(listener.key)
+    case .listenerOpened(let listener, true): kernel.makePermanent(listener)
     case .listenerRefused(let listener, _), .listenerMustBeShared(let listener): kernel.leave(listener)
     default: break
     }
@@ -109,6 +116,7 @@ struct Witness: Hashable {
   private mutating func heed(_ note: Note) -> String? {
     switch note {
     case .generationServing(let id, _, _):
+      if disproved.contains(id) { return "generation \(id) is committed to though it gave a wrong answer" }
       committed.insert(id)
       onTrial.remove(id)
     case .generationOnTrial(let id, _, _): onTrial.insert(id)
