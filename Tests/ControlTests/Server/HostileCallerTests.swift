@@ -92,6 +92,20 @@ import Vocabulary
     }
   }
 
+  /// While a call is under way what comes behind it waits in the kernel, not in the supervisor.
+  @Test func whoWaitsForAnActIsNotReadOn() throws {
+    try withServer { host in
+      let caller = try RawCaller(host.path)
+      caller.send(.reload(wait: true))
+      while host.onLoop({ handler, _ in handler.replies.count }) != 1 {}
+      var limit = timeval(tv_sec: 0, tv_usec: 300_000)
+      setsockopt(caller.descriptor.raw, SOL_SOCKET, SO_SNDTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+      let calls = Array(repeatElement(Request.getInfo.call.message, count: 100_000).joined())
+      #expect(caller.send(calls) < 1 << 20)
+      host.onLoop { handler, _ in handler.replies.removeAll() }
+    }
+  }
+
   @Test func aFollowerThatDoesNotReadIsCutAtTheLimit() throws {
     var limits = ControlLimits()
     limits.output = 64 * 1024
