@@ -182,7 +182,10 @@ package struct Worker: Hashable, Sendable {
   }
 
   mutating func livenessAnswered(_ isAlive: Bool, _ plan: EnginePlan, at now: Instant) -> WorkerFault? {
-    guard case .ready = state, case .asked(let every, let failures) = plan.liveness else { return nil }
+    guard case .ready = state, let liveness = plan.liveness else { return nil }
+    guard case .asked(let every, let failures) = liveness else {
+      return isAlive ? nil : .hangs("it said so itself by WATCHDOG=trigger")
+    }
     liveBy = now + every
     missed = isAlive ? 0 : missed + 1
     return missed >= failures ? .hangs("\(missed) liveness questions in a row went unanswered") : nil

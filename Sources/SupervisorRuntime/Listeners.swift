@@ -66,7 +66,8 @@ package final class Listeners {
   private func admit(_ id: ListenerID, _ entry: Entry) {
     entries[id] = entry
     watchHangup(id)
-    manager.store(entry.descriptor, name: entry.storeName)
+    // What a socket unit holds, systemd passes anew by itself.
+    if !entry.isPermanent { manager.store(entry.descriptor, name: entry.storeName) }
   }
 
   private func first(_ id: ListenerID, _ socket: Settings.Socket) throws(ListenError) -> Entry {
@@ -131,14 +132,15 @@ package final class Listeners {
       group: socket.group.flatMap { Users.group(named: $0) })
   }
 
-  /// By the socket's own name (a socket unit) or `NAME.NUMBER` (our store). Of several stored ones the one with most
-  /// waiting is taken; the others are closed.
+  /// By the socket's own name (a socket unit, whose socket is in the group whatever we do) or `NAME.NUMBER` (our store).
+  /// Of several stored ones the one with most waiting is taken; the others are closed.
   private func takeInherited(for socket: Settings.Socket) -> (name: String, descriptor: Descriptor)? {
     let fits = inherited.filter { $0.name == socket.name.rawValue || $0.name.hasPrefix("\(socket.name).") }
-    let chosen = fits.max { left, right in
+    let stored = fits.max { left, right in
       (left.descriptor.isReadable ? 1 : 0, left.name.utf8.count, left.name)
         < (right.descriptor.isReadable ? 1 : 0, right.name.utf8.count, right.name)
     }
+    let chosen = fits.first { $0.name == socket.name.rawValue } ?? stored
     inherited.removeAll { one in fits.contains { $0.name == one.name && $0.descriptor === one.descriptor } }
     for one in fits where one.descriptor !== chosen?.descriptor { manager.removeFromStore(name: one.name) }
     return chosen

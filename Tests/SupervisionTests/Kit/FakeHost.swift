@@ -385,18 +385,6 @@ struct FakeHost {
   }
 }
 
-extension Event {
-  /// The process that this comes from.
-  var worker: WorkerID? {
-    switch self {
-    case .spawned(let id), .spawnFailed(let id, _), .ready(let id), .showedLife(let id), .livenessAnswered(let id, _),
-      .exited(let id, _), .emptied(let id), .nothingPending(let id), .saved(let id):
-      id
-    default: nil
-    }
-  }
-}
-
 extension LivenessPlan {
   fileprivate var isTold: Bool {
     if case .told = self { return true }

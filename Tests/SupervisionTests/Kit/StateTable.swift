@@ -24,6 +24,7 @@ struct StateTable {
     for state in sorted { text += arrows(from: state, sorted) }
     text += "```\n"
     for state in sorted { text += table(of: state, rank) }
+    while text.hasSuffix("\n\n") { text.removeLast() }
     return text
   }
 
