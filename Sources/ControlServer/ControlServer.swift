@@ -12,6 +12,9 @@ package final class ControlServer {
   /// Replaced when users or groups may have changed; counts for the next call of every connection.
   package var policy: AccessPolicy
 
+  /// The last caller has left.
+  package var becameIdle: () -> Void = {}
+
   let loop: EventLoop
   let limits: ControlLimits
   let version: String
@@ -120,6 +123,7 @@ package final class ControlServer {
 
   func remove(_ connection: ControlConnection) {
     connections.removeValue(forKey: ObjectIdentifier(connection))
+    if connections.isEmpty { becameIdle() }
   }
 
   /// nil: the call may be answered now.

@@ -49,6 +49,7 @@ package final class Runtime {
   private var inbox: [Event] = []
   private var isHandling = false
   private var tick: (token: TimerToken, at: Instant)?
+  private var resting: TimerToken?
   private var exitCode: ExitCode?
   /// A share of the clients has met the candidate.
   private var isOnTrial = false
@@ -118,6 +119,13 @@ package final class Runtime {
   package func run() throws(SystemError) -> Int32 {
     try loop.run()
     return exitCode?.rawValue ?? 70
+  }
+
+  /// Settings are read, workers started or callers answered: most of what did that is not needed again for a long time.
+  /// Once things have been quiet for a second.
+  package func giveBackCode() {
+    loop.cancel(resting)
+    resting = loop.schedule(after: .seconds(1)) { ResidentCode.giveBack() }
   }
 
   // MARK: Events in, actions out
@@ -193,8 +201,7 @@ package final class Runtime {
       lastLines: workers.lastLines)
     guard let outcome else { return }
     lastOutcome = outcome
-    // Settings are read and workers started: most of what did that is not needed again for a long time.
-    loop.schedule(after: .seconds(1)) { ResidentCode.giveBack() }
+    giveBackCode()
     guard outcome.result != .done else { return }
     var happening = Happening(.operationRefused, "\(outcome.what); \(outcome.holds)")
     happening.operation = operation

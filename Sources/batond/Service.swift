@@ -57,6 +57,7 @@ final class Service {
       path: "\(directories.runtime)/control", loop: loop, handler: bridge,
       policy: AccessPolicy(supervisor: geteuid(), serviceUsers: [], operators: Users.group(named: "baton")),
       version: Daemon.version)
+    control.becameIdle = { [unowned self] in runtime.giveBackCode() }
     runtime.generationChanged = { [unowned self] in adopt($0) }
   }
 
