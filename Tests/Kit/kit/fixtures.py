@@ -12,6 +12,8 @@ def counts(path):
         data = open(path, "rb").read()
     except FileNotFoundError:
         return dict.fromkeys(names, 0)
+    if len(data) < 56 or data[:8] == bytes(8):  # being made
+        return dict.fromkeys(names, 0)
     magic, *numbers = struct.unpack("=8s6Q", data[:56])
     assert magic == b"FIXCOUNT", f"{path} holds no counts"
     return dict(zip(names, numbers))

@@ -169,7 +169,11 @@ class Supervisor:
         return [each for each in found if state in (None, each["state"])]
 
     def pids(self, engine="web"):
-        return [each["pid"] for each in self.workers(engine, "ready")]
+        """Of the workers of the serving generation that are ready."""
+        status = self.status()
+        found = next(each for each in status["engines"] if each["name"] == engine)["workers"]
+        return [
+            each["pid"] for each in found if each["state"] == "ready" and each["generation"] == status.get("serving")]
 
     def reload(self, within=60):
         """Rewrites the settings, reloads, and returns the verdict of a reload that was done."""
