@@ -25,7 +25,7 @@ extension Runtime {
       return "generation \(serving) serves; generation \(change.candidate): \(step)"
     case .steady: return steadyLine
     case .stopping(let shutdown): return "stopping: \(shutdown.stage.text)"
-    case .ended: return "stopped" + (lastCut.map { "; \($0)" } ?? "")
+    case .ended: return "stopped" + (cut.isEmpty ? "" : "; had to be killed: \(cut.joined(separator: ", "))")
     }
   }
 

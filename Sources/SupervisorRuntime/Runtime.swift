@@ -53,8 +53,8 @@ package final class Runtime {
   private var exitCode: ExitCode?
   /// A share of the clients has met the candidate.
   private var isOnTrial = false
-  /// What a shutdown had to cut, for the last status.
-  private(set) var lastCut: String?
+  /// Whom a shutdown had to kill, for the last status.
+  private(set) var cut: [String] = []
   /// Asked before a generation is put in place; the answer is warnings for people.
   package private(set) var settingsWarnings: [String] = []
 
@@ -219,7 +219,7 @@ package final class Runtime {
       isOnTrial = false
     case .generationOnTrial: isOnTrial = true
     case .shutdownStarted(let cause, _): endsForGood = cause == .stop
-    case .shutdownEnded(_, let cut): if cut > 0 { lastCut = "\(cut) workers had to be killed" }
+    case .stageEnded(_, _, let workers): cut += workers.map(\.label)
     default: break
     }
     if let worker = happening.worker { happening.pid = workers.pid(of: worker) }
