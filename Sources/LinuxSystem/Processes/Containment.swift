@@ -65,9 +65,12 @@ final class Cgroup: Containment {
     return place.split(separator: "/").contains(Substring(name))
   }
 
+  /// Only a cgroup that is gone counts as empty unread: without descriptors to look, something may still live in it.
   var isEmpty: Bool {
-    guard let text = try? readFile("\(path)/cgroup.events") else { return true }
-    return String(decoding: text, as: UTF8.self).split(separator: "\n").contains("populated 0")
+    do throws(SystemError) {
+      let text = try readFile("\(path)/cgroup.events")
+      return String(decoding: text, as: UTF8.self).split(separator: "\n").contains("populated 0")
+    } catch { return error.errno == ENOENT || error.errno == ENODEV }
   }
 
   func killAll() {
