@@ -45,38 +45,43 @@ let package = Package(
     .target(name: "CSystemd", linkerSettings: [.linkedLibrary("dl")]),
     .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
     layer("LinuxSystem", ["Vocabulary", "CLinux"]),
+    layer("JSON", ["Vocabulary", "CJansson"]),
 
     // Layer 1: systemd's protocols.
     layer("Systemd", ["Vocabulary", "LinuxSystem", "CLinux", "CSystemd"]),
 
     // Layer 2: pure cores, decisions only; the standard library and Vocabulary, nothing else.
     layer("Supervision", ["Vocabulary"]),
+    layer("Deployment", ["Vocabulary"]),
 
     // Layer 3: effects, one owner per machine, no decisions.
     layer("Settings", ["Vocabulary", "LinuxSystem", "CToml"]),
     layer("Ledger", ["Vocabulary", "LinuxSystem", "CLinux", "CSQLite"]),
     layer(
       "SupervisorRuntime", ["Vocabulary", "LinuxSystem", "CLinux", "Systemd", "Supervision", "Settings", "Ledger"]),
+    layer(
+      "DeploymentRuntime",
+      ["Vocabulary", "LinuxSystem", "CLinux", "JSON", "Systemd", "Deployment", "Settings", "Ledger"]),
 
     // Layer 4: the contract and its two ends.
     layer(
-      "ControlProtocol", ["Vocabulary", "CJansson"],
+      "ControlProtocol", ["Vocabulary", "JSON"],
       exclude: ["io.baton.Service.varlink", "org.varlink.service.varlink"]),
-    layer("ControlServer", ["Vocabulary", "LinuxSystem", "CLinux", "ControlProtocol"]),
-    layer("ControlClient", ["Vocabulary", "LinuxSystem", "CLinux", "ControlProtocol"]),
+    layer("ControlServer", ["Vocabulary", "LinuxSystem", "CLinux", "JSON", "ControlProtocol"]),
+    layer("ControlClient", ["Vocabulary", "LinuxSystem", "CLinux", "JSON", "ControlProtocol"]),
 
     // Layer 5: programs: parse, wire, run, exit code.
     .executableTarget(
       name: "batond",
       dependencies: [
         "Vocabulary", "LinuxSystem", "Systemd", "Supervision", "Settings", "Ledger", "SupervisorRuntime",
-        "ControlProtocol", "ControlServer",
+        "JSON", "ControlProtocol", "ControlServer",
       ], swiftSettings: strict),
     .executableTarget(
       name: "baton",
       dependencies: [
-        "Vocabulary", "LinuxSystem", "CLinux", "Systemd", "Supervision", "Settings", "Ledger", "ControlProtocol",
-        "ControlClient",
+        "Vocabulary", "LinuxSystem", "CLinux", "JSON", "Systemd", "Supervision", "Deployment", "Settings", "Ledger",
+        "DeploymentRuntime", "ControlProtocol", "ControlClient",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: strict),
 
@@ -92,7 +97,7 @@ let package = Package(
     .testTarget(
       name: "ControlTests",
       dependencies: [
-        "Vocabulary", "LinuxSystem", "CLinux", "ControlProtocol", "ControlServer", "ControlClient", "baton",
+        "Vocabulary", "LinuxSystem", "CLinux", "JSON", "ControlProtocol", "ControlServer", "ControlClient", "baton",
       ],
       exclude: ["Golden"], swiftSettings: strict),
 

@@ -1,5 +1,6 @@
 package import ControlProtocol
 import Glibc
+package import JSON
 package import LinuxSystem
 import Vocabulary
 

@@ -1,5 +1,6 @@
 package import ControlProtocol
 import Glibc
+package import JSON
 import LinuxSystem
 package import Vocabulary
 

@@ -1,3 +1,5 @@
+package import JSON
+
 /// Every error the control socket answers with; a case is a Varlink error, its values are the error's parameters.
 package enum ControlError: Error, Hashable, Sendable {
   // org.varlink.service

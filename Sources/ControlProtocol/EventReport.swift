@@ -1,3 +1,4 @@
+package import JSON
 package import Vocabulary
 
 /// One line of the history: what happened to whom, and why.

@@ -1,3 +1,5 @@
+internal import JSON
+
 /// Cuts a byte stream into Varlink messages: each is JSON followed by one NUL byte (varlink.org, "Protocol").
 ///
 /// Bytes are looked at once, whatever the size of the pieces they come in, and no message larger than the limit is ever

@@ -1,3 +1,5 @@
+package import JSON
+
 /// A method call as it comes over the wire.
 package struct Call: Hashable, Sendable {
   package var method: String

@@ -1,3 +1,5 @@
+package import JSON
+
 /// What Reload, Restart, Scale and Stop reply: news, or in the last reply the verdict.
 package struct ActReply: Hashable, Sendable, JSONValue {
   package var progress: Progress?

@@ -1,3 +1,4 @@
+internal import JSON
 package import Vocabulary
 
 /// What a caller must be allowed to do before a call reaches the supervisor.

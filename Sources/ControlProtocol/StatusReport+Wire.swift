@@ -1,3 +1,5 @@
+package import JSON
+
 // The names and order of fields here are those of io.baton.Service.varlink; a test compares them.
 
 extension StatusReport: JSONValue {

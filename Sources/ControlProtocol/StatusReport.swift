@@ -1,3 +1,4 @@
+package import JSON
 package import Vocabulary
 
 /// What `Status` returns: everything a person or a program may know of a service at one moment, at most a few KB.

@@ -1,3 +1,4 @@
+package import JSON
 package import Vocabulary
 
 /// How a long act ended, for the one who asked: what failed, what holds now, what to do next.

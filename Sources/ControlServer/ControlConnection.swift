@@ -1,5 +1,6 @@
 import ControlProtocol
 import Glibc
+internal import JSON
 import LinuxSystem
 import Vocabulary
 

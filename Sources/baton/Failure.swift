@@ -1,5 +1,6 @@
 import ControlClient
 import ControlProtocol
+import JSON
 import Vocabulary
 
 /// A command that did not do what was asked: what failed, what holds now, what to do next, and the exit status.

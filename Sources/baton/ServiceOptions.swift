@@ -1,4 +1,5 @@
 import ArgumentParser
+import JSON
 
 /// What every command that talks to a supervisor takes.
 struct ServiceOptions: ParsableArguments {

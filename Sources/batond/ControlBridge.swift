@@ -1,5 +1,6 @@
 import ControlProtocol
 import ControlServer
+import JSON
 import LinuxSystem
 import Supervision
 import SupervisorRuntime

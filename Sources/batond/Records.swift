@@ -1,4 +1,5 @@
 import ControlProtocol
+import JSON
 import Ledger
 import LinuxSystem
 import SupervisorRuntime

@@ -1,5 +1,6 @@
 import ControlProtocol
 import Glibc
+import JSON
 import LinuxSystem
 import Settings
 import Supervision

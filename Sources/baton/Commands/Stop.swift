@@ -1,6 +1,7 @@
 import ArgumentParser
 import ControlClient
 import ControlProtocol
+import JSON
 import LinuxSystem
 
 struct Stop: ParsableCommand {

@@ -1,4 +1,5 @@
 import ControlProtocol
+import JSON
 
 /// Something that will bite: what is so, why it bites, and what a person can do. A stable id for programs.
 struct Finding: Hashable {

@@ -1,5 +1,6 @@
 import ControlProtocol
 import Glibc
+import JSON
 import Vocabulary
 
 /// Times for people.

@@ -1,4 +1,5 @@
 import ControlProtocol
+import JSON
 import Vocabulary
 
 /// A service on one screen. Every state is a word; colour only helps to find it.

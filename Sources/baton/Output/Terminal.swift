@@ -1,5 +1,6 @@
 import ControlProtocol
 import Glibc
+import JSON
 
 /// Where results and messages go. Results to stdout, everything about how it went to stderr; colour and moving lines only
 /// on a terminal, and never with NO_COLOR (no-color.org).

@@ -1,6 +1,7 @@
 import ControlProtocol
 import ControlServer
 import Foundation
+import JSON
 import Testing
 import Vocabulary
 

@@ -1,5 +1,6 @@
 import ControlProtocol
 import Foundation
+import JSON
 import Testing
 
 /// The `.varlink` files, the embedded texts and the Swift types say the same.

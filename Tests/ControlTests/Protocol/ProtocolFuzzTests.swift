@@ -1,4 +1,5 @@
 import ControlProtocol
+import JSON
 import Testing
 
 /// Bytes from a seed through framing, JSON and routes: every one of them ends in a value or an error, what is read is

@@ -1,4 +1,5 @@
 import ControlProtocol
+import JSON
 import Vocabulary
 
 /// Reports as a service in the middle of its life would give them; used by tests of both ends and of the commands.

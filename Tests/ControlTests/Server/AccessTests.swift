@@ -2,6 +2,7 @@ import ControlProtocol
 import ControlServer
 import Foundation
 import Glibc
+import JSON
 import LinuxSystem
 import Testing
 import Vocabulary

@@ -2,6 +2,7 @@ import ControlClient
 import ControlProtocol
 import ControlServer
 import Glibc
+import JSON
 import LinuxSystem
 import Testing
 import Vocabulary

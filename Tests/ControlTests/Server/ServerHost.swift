@@ -3,6 +3,7 @@ import ControlProtocol
 import ControlServer
 import Foundation
 import Glibc
+import JSON
 import LinuxSystem
 import Synchronization
 import Vocabulary
