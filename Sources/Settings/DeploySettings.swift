@@ -10,7 +10,7 @@ extension Settings {
     package var ref: String
     /// `user`: deploys, builds and hooks run as this user. Never root unless it says "root".
     package var user: String
-    /// `unit`: what is reloaded or restarted. `baton@NAME.service`.
+    /// `unit`: what is reloaded or restarted. `baton@NAME.service` where nothing is said.
     package var unit: String
     package var activation: Activation
     package var build: Build
@@ -25,8 +25,8 @@ extension Settings {
     /// `keep-for` and `keep-size`: older releases and backups, and those beyond so many bytes, go as well.
     package var keepFor: Duration?
     package var keepSize: ByteCount?
-    /// `window`: when a deploy may begin; empty means always. `Mon-Fri 02:00-05:00`, local time.
-    package var window: [String]
+    /// `window`: when a deploy may begin; empty means always.
+    package var window: [Window]
     /// `require-ancestor`: the commit must be reachable from this ref.
     package var requiredAncestor: String?
     /// `require-signature`: a file of allowed signers, as git's gpg.ssh.allowedSignersFile.
@@ -35,7 +35,7 @@ extension Settings {
     package var hooks: [String: [[String]]]
     /// `[[deploy.checklist]]`
     package var checklist: [ChecklistItem]
-    /// `secrets`: environment files whose values are masked in every output, and given to builds, hooks and migrations.
+    /// `secrets`: absolute paths of environment files whose values are masked in every output, and given to builds, hooks and migrations.
     package var secrets: [String]
     package var health: Health
     package var bake: Bake
@@ -112,7 +112,7 @@ extension Settings {
       /// `for`: 0 means no bake.
       package var duration: Duration
       package var interval: Duration
-      /// `max-restarts`, `max-errors` (journal entries of priority error), `max-memory`, `max-cpu` (share of one CPU).
+      /// `max-restarts`, `max-errors` (journal entries of priority error), `max-memory`, `max-cpu` (of all CPUs together).
       package var maxRestarts: Int
       package var maxErrors: Int
       package var maxMemory: ByteCount?

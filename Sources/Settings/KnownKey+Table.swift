@@ -17,6 +17,7 @@ extension KnownKey {
   private static let day = Duration.seconds(86_400)
   private static let upToDay = Duration.zero...day
   private static let someTime = Duration.milliseconds(1)...day
+  private static let someSize = ByteCount(1 << 20)...ByteCount(1 << 50)
 
   // No default: a new key must be described, the compiler insists.
   package var entry: Entry {
@@ -149,6 +150,98 @@ extension KnownKey {
     case .stageTimeout:
       Entry(.duration(Self.upToDay), .words("1/10 of shutdown.timeout"), "At most, for this stage.")
     case .stageRun: Entry(.commands, .value("[]"), "Commands run in order when the stage's engines are gone.")
+
+    case .deployRepository:
+      Entry(.text, .words("none; releases come by --from"), "What git fetches from: a URL or a path.")
+    case .deployRef: Entry(.text, .value("\"HEAD\""), "The branch, tag or commit that is deployed.")
+    case .deployUser:
+      Entry(.text, .value("\"baton-deploy\""), "Deploys, builds and hooks run as this user, who owns the releases.")
+    case .deployUnit: Entry(.text, .words("baton@NAME.service"), "The systemd unit that runs the service.")
+    case .deployActivate:
+      Entry(
+        .choice(Settings.Deploy.Activation.allCases.map(\.rawValue)), .value("\"reload\""),
+        "How the unit comes to a new release.")
+    case .deployBuild: Entry(.commands, .value("[]"), "Commands run in order in the new release, as the deploy user.")
+    case .deployBuildTimeout: Entry(.duration(Self.someTime), .value("\"30m\""), "For all of them together.")
+    case .deployBuildMemory: Entry(.size(Self.someSize), .words("the deploy unit's"), "Address space of each.")
+    case .deployBuildEnvironment: Entry(.environment, .value("{}"), "Environment of builds and hooks.")
+    case .deployArtifacts:
+      Entry(.innerPaths, .value("[]"), "Files of the release that exist and are executable after the build.")
+    case .deployShared:
+      Entry(.innerPaths, .value("[]"), "Paths of the tree that outlive releases: links into directory/shared.")
+    case .deployExclude: Entry(.innerPaths, .value("[]"), "Paths of the tree that are in no manifest and no backup.")
+    case .deployKeep: Entry(.integer(1...1_000), .value("5"), "Releases kept besides those that are protected.")
+    case .deployKeepFor:
+      Entry(
+        .duration(.seconds(3_600)...Self.day * 3_650), .words("any age"), "Older releases and backups go as well.")
+    case .deployKeepSize: Entry(.size(Self.someSize), .words("any size"), "What all releases and backups may take.")
+    case .deployWindow: Entry(.windows, .value("[]"), "When a deploy may begin, local time; none means always.")
+    case .deployRequireAncestor:
+      Entry(.text, .words("any commit"), "The commit deployed must be reachable from this ref.")
+    case .deployRequireSignature:
+      Entry(
+        .path, .words("not asked"), "The commit must be signed by one of this file (ssh-keygen(1), ALLOWED SIGNERS).")
+    case .deploySecrets:
+      Entry(.texts, .value("[]"), "Files of NAME=VALUE lines for builds, hooks and migrations; values are masked.")
+    case .deployHooks: Entry(.hooks, .value("{}"), "Commands run before and after steps, and at a failure.")
+    case .deployChecklist: Entry(.tables(.checklist), .words("nothing"), "What is checked or confirmed.")
+
+    case .checklistWhen:
+      Entry(
+        .choice(Settings.Deploy.ChecklistItem.When.allCases.map(\.rawValue)), .value("\"before\""),
+        "Before a deploy, or after its health check.")
+    case .checklistText: Entry(.text, .required, "What is checked, for people.")
+    case .checklistRun: Entry(.command, .words("a person confirms it"), "Exits 0 when it is so.")
+
+    case .healthURL: Entry(.checkedURL, .words("the tables of check"), "What is asked, where one URL says it all.")
+    case .healthCheck: Entry(.tables(.check), .words("url alone"), "What is asked; all must pass.")
+    case .healthPasses: Entry(.integer(1...1_000), .value("3"), "So many rounds in a row must pass.")
+    case .healthInterval: Entry(.duration(Self.someTime), .value("\"1s\""), "Between rounds; grows after failures.")
+    case .healthMaxInterval: Entry(.duration(Self.someTime), .value("\"5s\""), "The most it grows to.")
+    case .healthDeadline: Entry(.duration(Self.someTime), .value("\"1m\""), "By then it has passed, or it failed.")
+
+    case .checkURL: Entry(.checkedURL, .required, "What is asked.")
+    case .checkMethod: Entry(.text, .value("\"GET\""), "The method of the request.")
+    case .checkHeaders: Entry(.environment, .value("{}"), "Headers of the request.")
+    case .checkStatus: Entry(.statuses, .value("200"), "The status of a good answer.")
+    case .checkContains: Entry(.text, .words("any"), "Text that the body of a good answer contains.")
+    case .checkJSON: Entry(.table(.json), .words("not looked at"), "A value that the body of a good answer has.")
+    case .checkConnectTimeout: Entry(.duration(Self.someTime), .value("\"2s\""), "For the connection.")
+    case .checkTimeout: Entry(.duration(Self.someTime), .value("\"5s\""), "For the whole answer.")
+    case .checkMaxLatency: Entry(.duration(Self.someTime), .words("timeout"), "A slower answer is a failure.")
+    case .checkFollow: Entry(.integer(0...20), .value("0"), "So many redirects are followed.")
+    case .checkCAFile: Entry(.path, .words("the system's"), "Certificates that are trusted, PEM.")
+
+    case .jsonPath: Entry(.text, .required, "Names and indices with dots between them: checks.0.state.")
+    case .jsonEquals: Entry(.scalar, .required, "What stands there.")
+
+    case .bakeFor:
+      Entry(.duration(Self.upToDay), .value("\"1m\""), "How long a new release is watched; 0s is not at all.")
+    case .bakeInterval: Entry(.duration(.milliseconds(100)...Self.day), .value("\"5s\""), "Between two looks.")
+    case .bakeMaxRestarts: Entry(.integer(0...1_000), .value("0"), "Restarts of the unit or of workers that are borne.")
+    case .bakeMaxErrors:
+      Entry(
+        .integer(0...1_000_000), .value("10"), "Journal entries of priority error that are borne between two looks.")
+    case .bakeMaxMemory: Entry(.size(Self.someSize), .words("any"), "The most memory of the unit.")
+    case .bakeMaxCPU: Entry(.share, .words("any"), "The most processor time of the unit, of all processors.")
+    case .bakeBreaches: Entry(.integer(1...1_000), .value("2"), "So many bad looks in a row are a breach.")
+
+    case .migrateDirectory: Entry(.innerPath, .words("command"), "SQL files of the release, run in the order of names.")
+    case .migrateCommand: Entry(.command, .words("directory"), "The program's own tool, run in the new release.")
+    case .migrateDatabase: Entry(.databaseURL, .words("database-variable"), "The database of the SQL files.")
+    case .migrateDatabaseVariable: Entry(.variable, .words("database"), "The variable of secrets that holds its URL.")
+    case .migrateLockTimeout:
+      Entry(.duration(Self.someTime), .value("\"5s\""), "How long a statement waits for a lock.")
+    case .migrateStatementTimeout: Entry(.duration(Self.someTime), .value("\"5m\""), "For one statement.")
+    case .migrateTimeout: Entry(.duration(Self.someTime), .value("\"30m\""), "For all migrations of a deploy.")
+
+    case .backupKeep: Entry(.integer(1...1_000), .value("10"), "Backups kept besides those that are protected.")
+    case .backupFormat:
+      Entry(
+        .choice(Settings.Deploy.Backup.Format.allCases.map(\.rawValue)), .value("\"zst\""),
+        "How archives are compressed.")
+    case .backupLevel: Entry(.integer(1...19), .words("3; 6 with gz"), "How much work goes into it; gz goes to 9.")
+    case .backupShared: Entry(.innerPaths, .value("[]"), "Paths of directory/shared that belong into a backup.")
     }
   }
 }

@@ -1,4 +1,4 @@
-internal import Vocabulary
+package import Vocabulary
 
 /// Every key a settings file may hold. This one table drives the reading, the errors, the file of `baton init` and the
 /// check of baton.toml(5), so that a key is described once.
@@ -97,18 +97,91 @@ package enum KnownKey: String, CaseIterable, Hashable, Sendable {
   case stageTimeout = "stage.timeout"
   case stageRun = "stage.run"
 
+  case deployRepository = "deploy.repository"
+  case deployRef = "deploy.ref"
+  case deployUser = "deploy.user"
+  case deployUnit = "deploy.unit"
+  case deployActivate = "deploy.activate"
+  case deployBuild = "deploy.build"
+  case deployBuildTimeout = "deploy.build-timeout"
+  case deployBuildMemory = "deploy.build-memory"
+  case deployBuildEnvironment = "deploy.build-environment"
+  case deployArtifacts = "deploy.artifacts"
+  case deployShared = "deploy.shared"
+  case deployExclude = "deploy.exclude"
+  case deployKeep = "deploy.keep"
+  case deployKeepFor = "deploy.keep-for"
+  case deployKeepSize = "deploy.keep-size"
+  case deployWindow = "deploy.window"
+  case deployRequireAncestor = "deploy.require-ancestor"
+  case deployRequireSignature = "deploy.require-signature"
+  case deploySecrets = "deploy.secrets"
+  case deployHooks = "deploy.hooks"
+  case deployChecklist = "deploy.checklist"
+
+  case checklistWhen = "checklist.when"
+  case checklistText = "checklist.text"
+  case checklistRun = "checklist.run"
+
+  case healthURL = "health.url"
+  case healthCheck = "health.check"
+  case healthPasses = "health.passes"
+  case healthInterval = "health.interval"
+  case healthMaxInterval = "health.max-interval"
+  case healthDeadline = "health.deadline"
+
+  case checkURL = "check.url"
+  case checkMethod = "check.method"
+  case checkHeaders = "check.headers"
+  case checkStatus = "check.status"
+  case checkContains = "check.contains"
+  case checkJSON = "check.json"
+  case checkConnectTimeout = "check.connect-timeout"
+  case checkTimeout = "check.timeout"
+  case checkMaxLatency = "check.max-latency"
+  case checkFollow = "check.follow"
+  case checkCAFile = "check.ca-file"
+
+  case jsonPath = "json.path"
+  case jsonEquals = "json.equals"
+
+  case bakeFor = "bake.for"
+  case bakeInterval = "bake.interval"
+  case bakeMaxRestarts = "bake.max-restarts"
+  case bakeMaxErrors = "bake.max-errors"
+  case bakeMaxMemory = "bake.max-memory"
+  case bakeMaxCPU = "bake.max-cpu"
+  case bakeBreaches = "bake.breaches"
+
+  case migrateDirectory = "migrate.directory"
+  case migrateCommand = "migrate.command"
+  case migrateDatabase = "migrate.database"
+  case migrateDatabaseVariable = "migrate.database-variable"
+  case migrateLockTimeout = "migrate.lock-timeout"
+  case migrateStatementTimeout = "migrate.statement-timeout"
+  case migrateTimeout = "migrate.timeout"
+
+  case backupKeep = "backup.keep"
+  case backupFormat = "backup.format"
+  case backupLevel = "backup.level"
+  case backupShared = "backup.shared"
+
   /// A table of the file in which keys stand.
   package enum Section: String, CaseIterable, Hashable, Sendable {
     case service, socket, engine, prove, ready, watchdog, restart, drain, limits, handover, trial, shutdown, stage
+    case deploy, checklist, health, check, json, bake, migrate, backup
 
     /// As documentation writes it.
     package var title: String {
       switch self {
-      case .service, .handover, .shutdown: "[\(rawValue)]"
+      case .service, .handover, .shutdown, .deploy, .health, .bake, .migrate, .backup: "[\(rawValue)]"
       case .socket, .engine: "[\(rawValue).NAME]"
       case .prove, .ready, .watchdog, .restart, .drain, .limits: "[engine.NAME.\(rawValue)]"
       case .trial: "[handover.trial]"
       case .stage: "[shutdown.STAGE]"
+      case .checklist: "[[deploy.checklist]]"
+      case .check: "[[health.check]]"
+      case .json: "[health.check.json]"
       }
     }
 
@@ -150,6 +223,22 @@ extension KnownKey {
     case choiceOrTable([String], Section)
     case durationOrTable(ClosedRange<Duration>, Section)
     case commandOrExec
+    case size(ClosedRange<ByteCount>)
+    /// Paths below a directory that is known.
+    case innerPaths
+    case innerPath
+    case windows
+    case statuses
+    /// What curl may ask.
+    case checkedURL
+    case databaseURL
+    case variable
+    /// A text, an integer or a boolean.
+    case scalar
+    /// Names of hooks, each with commands.
+    case hooks
+    /// An array of tables.
+    case tables(Section)
 
     /// "… is accepted".
     package var accepted: String {
@@ -176,6 +265,17 @@ extension KnownKey {
         words.map { "\"\($0)\"" }.joined(separator: " or ") + " or a table as \(section.title)"
       case .durationOrTable(let range, let section): Form.duration(range).accepted + " or a table as \(section.title)"
       case .commandOrExec: "a list of a program and its arguments, or { exec = [...] }"
+      case .size(let range): "a size from \"\(range.lowerBound.text)\" to \"\(range.upperBound.text)\""
+      case .innerPaths: "a list of paths without a slash in front, without .. and without wildcards"
+      case .innerPath: "a path without a slash in front and without .."
+      case .windows: "a list of times such as \"Mon-Fri 02:00-05:00\""
+      case .statuses: "a status from 100 to 599, or a list of them"
+      case .checkedURL: "an http:// or https:// URL, or \"unix:SOCKET:/PATH\""
+      case .databaseURL: "\"postgres://...\" or \"sqlite:///PATH\""
+      case .variable: "a name of letters, digits and _"
+      case .scalar: "a text, an integer, true or false"
+      case .hooks: "a table of hooks, each a list of commands"
+      case .tables(let section): "tables \(section.title)"
       }
     }
   }

@@ -1,5 +1,7 @@
 extension RawSettings {
-  private static let sections = ["service", "socket", "engine", "handover", "shutdown"]
+  private static let sections = [
+    "service", "socket", "engine", "handover", "shutdown", "deploy", "health", "bake", "migrate", "backup",
+  ]
 
   /// Mirrors the root table of a file. Wrong types and unknown keys go to `findings`.
   init(_ root: TomlNode, _ findings: Findings) {
@@ -9,6 +11,11 @@ extension RawSettings {
       case "service": service = Self.section(entry, .service, findings).map { Service($0) }
       case "handover": handover = Self.section(entry, .handover, findings).map { Handover($0) }
       case "shutdown": shutdown = Self.section(entry, .shutdown, findings).map { Shutdown($0) }
+      case "deploy": deploy = Self.section(entry, .deploy, findings).map { Deploy($0) }
+      case "health": health = Self.section(entry, .health, findings).map { Health($0) }
+      case "bake": bake = Self.section(entry, .bake, findings).map { Bake($0) }
+      case "migrate": migrate = Self.section(entry, .migrate, findings).map { Migrate($0) }
+      case "backup": backup = Self.section(entry, .backup, findings).map { Backup($0) }
       case "socket": sockets = Self.named(entry, .socket, findings).map { Socket($0, $1) }
       case "engine": engines = Self.named(entry, .engine, findings).map { Engine($0, $1) }
       default: Self.unknown(entry, findings)
@@ -56,7 +63,9 @@ extension RawSettings {
 
   private static func unknown(_ entry: TomlEntry, _ findings: Findings) {
     let isTable = if case .table = entry.node.value { true } else { false }
-    let known = "known are [service], [socket.NAME], [engine.NAME], [handover] and [shutdown]"
+    let known =
+      "known are [service], [socket.NAME], [engine.NAME], [handover], [shutdown], [deploy], "
+      + "[health], [bake], [migrate] and [backup]"
     let sections = KnownKey.allCases.filter { $0.name == entry.key && $0.section != .limits }.map { $0.section.title }
     let hint =
       NearestWord.to(entry.key, among: Self.sections).map { "did you mean [\($0)]?" }

@@ -11,6 +11,11 @@ struct RawSettings {
   var engines: [Engine] = []
   var handover: Handover?
   var shutdown: Shutdown?
+  var deploy: Deploy?
+  var health: Health?
+  var bake: Bake?
+  var migrate: Migrate?
+  var backup: Backup?
 
   struct Service {
     var position: Position

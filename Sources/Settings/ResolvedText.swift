@@ -18,17 +18,23 @@ package enum ResolvedText {
   }
 }
 
-private struct TOMLWriter {
+struct TOMLWriter {
   private(set) var text = ""
   /// nil: no comments, and the environment's values are shown.
   let origins: [String: Origin]?
-  private var section = ""
+  private(set) var section = ""
 
   init(origins: [String: Origin]?) { self.origins = origins }
 
   mutating func header(_ path: String...) {
     section = path.joined(separator: ".")
     text += (text.isEmpty ? "" : "\n") + "[" + path.map { TomlText.key($0) }.joined(separator: ".") + "]\n"
+  }
+
+  /// `[[health.check]]`, and its place among the others.
+  mutating func element(_ path: String, _ index: Int) {
+    section = "\(path).\(index)"
+    text += "\n[[\(path)]]\n"
   }
 
   /// `key = value  # where from`. `path` when the file may have the value at another place than `section`.key.
@@ -74,6 +80,7 @@ extension TOMLWriter {
     settings.engines.forEach { write($0) }
     write(settings.handover)
     write(settings.shutdown)
+    if let deploy = settings.deploy { write(deploy) }
   }
 
   private mutating func write(_ service: Settings.Service) {
@@ -207,7 +214,7 @@ extension TOMLWriter {
     }
   }
 
-  private func duration(_ duration: Duration) -> String { TomlText.quoted(duration.exactText) }
+  func duration(_ duration: Duration) -> String { TomlText.quoted(duration.exactText) }
 
   private func octal(_ mode: UInt32) -> String {
     let digits = String(mode, radix: 8)

@@ -11,15 +11,19 @@ package struct Settings: Hashable, Sendable {
   package var engines: [Engine]
   package var handover: Handover
   package var shutdown: Shutdown
+  /// nil without `[deploy]`, and always for batond, which has no use for it.
+  package var deploy: Deploy?
 
   package init(
-    service: Service, sockets: [Socket], engines: [Engine], handover: Handover, shutdown: Shutdown
+    service: Service, sockets: [Socket], engines: [Engine], handover: Handover, shutdown: Shutdown,
+    deploy: Deploy? = nil
   ) {
     self.service = service
     self.sockets = sockets
     self.engines = engines
     self.handover = handover
     self.shutdown = shutdown
+    self.deploy = deploy
   }
 
   /// `[service]`

@@ -5,6 +5,9 @@ internal import Vocabulary
 /// Decides what a file leaves open and checks what one key cannot know of another. Everything wrong goes to `findings`.
 struct SettingsResolver {
   let raw: RawSettings
+  /// As the file is called, without `.toml`.
+  let serviceName: String
+  let purpose: SettingsReader.Purpose
   /// Whether batond would run as root.
   let isRoot: Bool
   let findings: Findings
@@ -14,8 +17,12 @@ struct SettingsResolver {
   /// Where the values of environment files come from.
   private(set) var environmentOrigins: [String: Origin] = [:]
 
-  init(_ raw: RawSettings, isRoot: Bool, _ findings: Findings) {
+  init(
+    _ raw: RawSettings, name: String, for purpose: SettingsReader.Purpose, isRoot: Bool, _ findings: Findings
+  ) {
     self.raw = raw
+    serviceName = name
+    self.purpose = purpose
     self.isRoot = isRoot
     self.findings = findings
     values = ValueReader(findings: findings)
@@ -29,13 +36,27 @@ struct SettingsResolver {
     for engine in raw.engines {
       if let engine = self.engine(engine, service) { engines.append(engine) }
     }
-    if raw.engines.isEmpty, !findings.refused.contains("engine") {
-      findings.error("no engine is described; at least one [engine.NAME] is required", at: .start)
-    }
+    checkEngines()
     let settings = Settings(
-      service: service, sockets: sockets, engines: engines, handover: handover(), shutdown: shutdown(service))
+      service: service, sockets: sockets, engines: engines, handover: handover(), shutdown: shutdown(service),
+      deploy: deploy(service))
     CrossReferences(raw: raw, settings: settings, findings: findings).check()
     return settings
+  }
+
+  /// Without engines there is nothing to supervise; such a service can be deployed nevertheless, to another's unit.
+  private func checkEngines() {
+    guard raw.engines.isEmpty, !findings.refused.contains("engine") else { return }
+    let isDeployed = raw.deploy != nil && purpose != .supervisor
+    guard !isDeployed else {
+      if raw.deploy?.unit == nil, !findings.refused.contains("deploy.unit") {
+        findings.error(
+          "[deploy] has no unit, and no engine is described that baton@\(serviceName).service would run",
+          at: raw.deploy?.position ?? .start, hint: "write unit = \"NAME.service\"")
+      }
+      return
+    }
+    findings.error("no engine is described; at least one [engine.NAME] is required", at: .start)
   }
 
   // MARK: [service]
@@ -47,7 +68,7 @@ struct SettingsResolver {
       }
       return Settings.Service(description: "", user: nil, group: nil, directory: "/", environment: [:])
     }
-    if isRoot, service.user == nil, !findings.refused.contains("service.user") {
+    if isRoot, service.user == nil, !raw.engines.isEmpty, !findings.refused.contains("service.user") {
       findings.error(
         "[service] has no user; as root batond starts nothing without being told as whom", at: service.position,
         hint: "write user = \"NAME\", or user = \"root\" if that is meant")
@@ -90,6 +111,8 @@ struct SettingsResolver {
       findings.error("environment-files holds an empty text; a path is accepted", at: file.position)
       return
     }
+    // A deploy starts no engine, and may not be allowed to read what they get.
+    if purpose == .deploy { return }
     // Without a directory there is already an error.
     guard isAbsolute || directory != nil else { return }
     let path = isAbsolute ? file.value : "\(directory ?? "")/\(file.value)"
@@ -232,6 +255,8 @@ struct SettingsResolver {
   /// The texts of a command whose program exists.
   func command(_ raw: RawSettings.Command?, _ key: KnownKey, path: String) -> [String]? {
     guard let raw, let command = values.command(raw, key), let program = raw.value.first else { return nil }
+    // The first release brings it.
+    if purpose == .deploy { return command }
     let shown = values.quoted(program.value)
     if !program.value.contains("/") {
       if findProgram(program.value, in: workingDirectory ?? "/", path: path) != nil { return command }

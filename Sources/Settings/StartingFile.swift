@@ -50,13 +50,19 @@ package struct StartingFile: Sendable {
       \(section("engine.web", .engine, values))
       \(section("handover", .handover, values))
       \(section("shutdown", .shutdown, values))
+      # How baton deploy brings new releases here; take the # from [deploy] and from what shall hold.
+      \(section("deploy", .deploy, [:], isUsed: false))
+      \(section("health", .health, [:], without: [.healthCheck], isUsed: false))
+      \(section("bake", .bake, [:], isUsed: false))
+      \(section("backup", .backup, [:], isUsed: false))
       """
   }
 
   private func section(
-    _ title: String, _ section: KnownKey.Section, _ values: [KnownKey: String], without omitted: Set<KnownKey> = []
+    _ title: String, _ section: KnownKey.Section, _ values: [KnownKey: String], without omitted: Set<KnownKey> = [],
+    isUsed: Bool = true
   ) -> String {
-    var text = "[\(title)]\n"
+    var text = "\(isUsed ? "" : "#")[\(title)]\n"
     for key in section.keys where !omitted.contains(key) {
       text += "# \(key.entry.summary) \(explanation(key))\n"
       if let value = values[key] {
@@ -85,6 +91,18 @@ package struct StartingFile: Sendable {
     case .shutdownIntake: return "\"2s\""
     case .shutdownEngines: return "\"22s\""
     case .shutdownDatabase, .shutdownRedis: return "\"3s\""
+    case .deployRepository: return TomlText.quoted("https://git.example.org/\(name).git")
+    case .deployUnit: return TomlText.quoted("baton@\(name).service")
+    case .deployBuildMemory: return "\"4G\""
+    case .deployKeepFor: return "\"30d\""
+    case .deployKeepSize: return "\"20G\""
+    case .deployRequireAncestor: return "\"main\""
+    case .deployRequireSignature: return TomlText.quoted("/etc/baton/\(name).signers")
+    case .deployChecklist: return "[{ text = \"the team knows\" }]"
+    case .healthURL: return "\"http://127.0.0.1:\(port)/\""
+    case .bakeMaxMemory: return "\"1G\""
+    case .bakeMaxCPU: return "\"80%\""
+    case .backupLevel: return "3"
     default: return TomlText.quoted(user ?? "nobody")
     }
   }

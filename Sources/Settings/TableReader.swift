@@ -1,3 +1,5 @@
+internal import Vocabulary
+
 /// Takes known keys out of one table. What has a wrong type is an error and reads as left out; what is left at the end
 /// is unknown, and an error too: nothing in the file is ignored silently.
 struct TableReader {
@@ -73,16 +75,25 @@ struct TableReader {
 
   /// `run = [["a"], ["b", "c"]]`
   mutating func commands(_ key: KnownKey) -> [RawSettings.Command] {
-    guard let node = take(key) else { return [] }
+    take(key).map { commands(in: $0, key, called: key.name) } ?? []
+  }
+
+  /// `name` is the word in the file: the key's own, or one below it.
+  func commands(in node: TomlNode, _ key: KnownKey, called name: String) -> [RawSettings.Command] {
+    let accepted = KnownKey.Form.commands.accepted
     guard case .array(let elements) = node.value else {
-      wrongType(node, key)
+      guard name != key.name else {
+        wrongType(node, key)
+        return []
+      }
+      findings.error("\(name) is \(node.shown); \(accepted) is accepted", at: node.position)
       return []
     }
     if let first = elements.first, case .text = first.value {
       let words = elements.compactMap { if case .text(let text) = $0.value { text } else { nil } }
       findings.error(
-        "\(key.name) holds \(first.shown); \(key.entry.form.accepted) is accepted", at: first.position,
-        hint: "write \(key.name) = [\(TomlText.list(words))]")
+        "\(name) holds \(first.shown); \(accepted) is accepted", at: first.position,
+        hint: "write \(name) = [\(TomlText.list(words))]")
       return []
     }
     return elements.compactMap { texts(in: $0, key) }
@@ -187,7 +198,14 @@ enum Correction {
     case .texts, .names: if case .text(let text) = node.value { return TomlText.list([text]) }
     case .command, .commandOrExec: if case .text(let text) = node.value { return words(text) }
     case .commands: if case .text(let text) = node.value { return words(text).map { "[\($0)]" } }
-    case .limit, .environment, .table: return nil
+    case .checkedURL, .innerPath, .variable, .databaseURL: return asText(node)
+    case .innerPaths, .windows: if case .text(let text) = node.value { return TomlText.list([text]) }
+    case .statuses:
+      if case .text(let text) = node.value { return Int64(text).flatMap { (100...599).contains($0) ? "\($0)" : nil } }
+    case .size:
+      guard case .integer(let number) = node.value, number > 0 else { return nil }
+      return "\"\(ByteCount(UInt64(number)).text)\""
+    case .limit, .environment, .table, .scalar, .hooks, .tables: return nil
     }
     return nil
   }

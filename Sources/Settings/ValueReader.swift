@@ -5,7 +5,7 @@ internal import Vocabulary
 struct ValueReader {
   let findings: Findings
 
-  private func refuse(_ shown: String, _ key: KnownKey, at position: Position, hint: String? = nil) {
+  func refuse(_ shown: String, _ key: KnownKey, at position: Position, hint: String? = nil) {
     findings.error("\(key.name) is \(shown); \(key.entry.form.accepted) is accepted", at: position, hint: hint)
   }
 

@@ -7,6 +7,7 @@ struct Weaknesses {
   let findings: Findings
 
   func warn() {
+    warnOfDeploy()
     for engine in settings.engines {
       guard let raw = raw.engines.first(where: { $0.name.value == engine.name.rawValue }) else { continue }
       warnOfProof(engine, raw)
@@ -18,6 +19,29 @@ struct Weaknesses {
           "engine \(engine.name) is exclusive: clients of \(list(engine.sockets)) wait in the queue while it is replaced",
           at: raw.handover?.position ?? raw.name.position)
       }
+    }
+  }
+
+  private func warnOfDeploy() {
+    guard let deploy = settings.deploy, let raw = raw.deploy else { return }
+    if deploy.health.checks.isEmpty, !settings.engines.contains(where: { $0.prove != nil }) {
+      findings.warn(
+        "[deploy] without [health], and no engine has a prove: a release counts as good as soon as its unit runs",
+        at: raw.position)
+    }
+    if deploy.user == "root" {
+      findings.warn("deploys, builds and hooks run as root", at: raw.user?.position ?? raw.position)
+    }
+    if let database = deploy.migrate?.database, let at = database.firstIndex(of: "@"),
+      database[..<at].dropFirst(11).contains(":"), let position = self.raw.migrate?.database?.position
+    {
+      findings.warn(
+        "database seems to hold a password, and everybody on this host may read the settings: "
+          + "a file of secrets and database-variable keep it", at: position)
+    }
+    if deploy.build.commands.isEmpty == false, deploy.artifacts.isEmpty {
+      findings.warn(
+        "[deploy] has build and no artifacts: nothing says what a build must have made", at: raw.position)
     }
   }
 

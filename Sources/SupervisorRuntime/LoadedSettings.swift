@@ -11,7 +11,7 @@ enum LoadedSettings: Sendable {
   /// Reads on a thread of its own and answers through `reply`.
   static func read(_ path: String, as id: GenerationID, reply: Reply<LoadedSettings>) {
     HelperThread.run {
-      switch SettingsReader.examine(file: path) {
+      switch SettingsReader.examine(file: path, for: .supervisor) {
       case .success(let reading):
         reply.send(
           .loaded(

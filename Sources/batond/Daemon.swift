@@ -27,7 +27,7 @@ enum Daemon {
   }
 
   private static func run(_ arguments: Arguments) -> Int32 {
-    switch SettingsReader.examine(file: arguments.settings) {
+    switch SettingsReader.examine(file: arguments.settings, for: .supervisor) {
     case .failure(let errors):
       say(errors.text, to: STDERR_FILENO)
       return 78

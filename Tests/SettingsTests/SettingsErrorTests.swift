@@ -37,7 +37,7 @@ import Vocabulary
     expectEngine("limits = { nofiles = 5 }", "did you mean \"nofile\"?")
   }
 
-  @Test(arguments: ["deploy", "health", "migrate", "backup", "monitor", "traffic", "api", "alert", "database", "redis"])
+  @Test(arguments: ["monitor", "traffic", "api", "alert", "database", "redis"])
   func unknownSections(_ name: String) {
     expectOne(fixture.minimal(rest: "[\(name)]\nurl = \"x\""), ["app.toml:6:", "\"\(name)\" is no section"])
   }
