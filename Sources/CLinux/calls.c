@@ -5,3 +5,5 @@
 #include <unistd.h>
 
 int cl_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }
+
+int cl_reserve(int fd, int64_t size) { return fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, size); }

@@ -17,6 +17,9 @@ package struct OperationFacts: Hashable, Sendable {
   package var generation: GenerationID?
   /// Clients may have met `release`.
   package var isExposed = false
+  /// The place of this operation among all of the service, from 1: given under the lock, so that "last" never depends on
+  /// a clock. 0 before.
+  package var sequence: Int64 = 0
 
   package init() {}
 }

@@ -15,6 +15,11 @@ package final class Operation {
   /// Readable as soon as a person asks for an orderly end (the first Ctrl-C): to be polled wherever a step waits.
   package let abort: Descriptor?
   package var facts = OperationFacts()
+  /// The host is starting, and the service's unit with it as soon as this is over: only what lies on the disk is put
+  /// right, and no unit is started, reloaded or waited for.
+  package var isBooting = false
+  /// The executor's.
+  package var recorder: ((OperationFacts) throws(StepFailure) -> Void)?
 
   package init(
     id: OperationID, service: ServiceName, settings: Settings, deploy: Settings.Deploy, effects: Effects,
@@ -28,6 +33,12 @@ package final class Operation {
     self.effects = effects
     self.audience = audience
     self.abort = abort
+  }
+
+  /// Puts ``facts`` on the disk in the middle of a step: for what the undo after a kill must know, before it is made so.
+  package func recordFacts() throws(StepFailure) {
+    // A way back that cannot write down what it found is gone on with.
+    try recorder?(facts)
   }
 }
 
@@ -49,4 +60,22 @@ package protocol OperationAudience: AnyObject {
   func output(_ line: String)
   /// How far a long step is; nil `total` where that is not known.
   func progress(done: Int64, total: Int64?, unit: String)
+  /// A step begins, is done, is undone. Nothing unless it is taken.
+  func announce(_ announcement: Announcement)
+  /// The text without secrets, for the records. Itself unless there are some.
+  func masked(_ text: String) -> String
+}
+
+extension OperationAudience {
+  package func announce(_: Announcement) {}
+  package func masked(_ text: String) -> String { text }
+}
+
+/// What people want done around steps. Runs as the deploy user.
+package protocol OperationHooks {
+  /// A failure is the step's.
+  func before(_ step: Step, _ operation: Operation) throws(StepFailure)
+  func after(_ step: Step, _ operation: Operation) throws(StepFailure)
+  /// It goes back, before anything is undone. Its own troubles are only said.
+  func failed(_ step: Step?, _ failure: StepFailure, _ operation: Operation)
 }

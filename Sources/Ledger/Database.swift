@@ -2,16 +2,16 @@ internal import CSQLite
 internal import LinuxSystem
 
 /// SQLite's answer to a call that failed. Source: sqlite.org/rescode.html
-struct SQLiteError: Error, Hashable {
+package struct SQLiteError: Error, Hashable {
   /// Extended result code; its low byte is the primary one.
-  var code: Int32
-  var message: String
+  package var code: Int32
+  package var message: String
   /// errno of the system call behind it, or 0.
-  var errno: Int32
+  package var errno: Int32
 
-  var primary: Int32 { code & 0xFF }
+  package var primary: Int32 { code & 0xFF }
 
-  var detail: String {
+  package var detail: String {
     let name = sqlite3_errstr(code).map { String(cString: $0) } ?? "SQLite error \(code)"
     let cause = errno == 0 ? "" : " (\(ErrorNumber.name(errno)) \(ErrorNumber.text(errno)))"
     return (message == name || message.isEmpty ? name : "\(name): \(message)") + cause
@@ -19,15 +19,16 @@ struct SQLiteError: Error, Hashable {
 }
 
 /// A connection to one database file. Belongs to one thread.
-final class Database {
+package final class Database {
   private let handle: OpaquePointer
 
-  /// Opens, or makes, the file.
-  init(path: String) throws(SQLiteError) {
+  /// Opens, or makes, the file; to be read only, it must be there.
+  package init(path: String, readOnly: Bool = false) throws(SQLiteError) {
     var handle: OpaquePointer?
     // A leading slash, so that no name is taken for a URI.
     let name = path.hasPrefix("/") ? path : "./" + path
-    let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE
+    let access = readOnly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
+    let flags = access | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE
     let code = sqlite3_open_v2(name, &handle, flags, nil)
     guard let handle else { throw SQLiteError(code: code, message: "", errno: 0) }
     guard code == SQLITE_OK else {
@@ -36,7 +37,7 @@ final class Database {
       sqlite3_close_v2(handle)
       throw error
     }
-    guard sqlite3_db_readonly(handle, "main") != 1 else {
+    guard readOnly || sqlite3_db_readonly(handle, "main") != 1 else {
       // Without the right to write SQLite opens for reading, and fails later in other words.
       let errno = sqlite3_system_errno(handle)
       sqlite3_close_v2(handle)
@@ -59,20 +60,20 @@ final class Database {
   }
 
   /// Runs statements that give no rows.
-  func run(_ sql: String) throws(SQLiteError) { try check(sqlite3_exec(handle, sql, nil, nil, nil)) }
+  package func run(_ sql: String) throws(SQLiteError) { try check(sqlite3_exec(handle, sql, nil, nil, nil)) }
 
   /// The first column of the first row, or 0.
-  func integer(_ sql: String) throws(SQLiteError) -> Int64 {
+  package func integer(_ sql: String) throws(SQLiteError) -> Int64 {
     let statement = try prepare(sql)
     return try statement.step() ? statement.integer(0) ?? 0 : 0
   }
 
-  func text(_ sql: String) throws(SQLiteError) -> String? {
+  package func text(_ sql: String) throws(SQLiteError) -> String? {
     let statement = try prepare(sql)
     return try statement.step() ? statement.text(0) : nil
   }
 
-  func prepare(_ sql: String) throws(SQLiteError) -> Statement {
+  package func prepare(_ sql: String) throws(SQLiteError) -> Statement {
     var statement: OpaquePointer?
     try check(sqlite3_prepare_v2(handle, sql, -1, &statement, nil))
     guard let statement else { throw SQLiteError(code: SQLITE_MISUSE, message: "no statement in \(sql)", errno: 0) }
@@ -80,7 +81,7 @@ final class Database {
   }
 
   /// All of `body` or nothing of it.
-  func transaction(_ body: () throws(SQLiteError) -> Void) throws(SQLiteError) {
+  package func transaction(_ body: () throws(SQLiteError) -> Void) throws(SQLiteError) {
     try run("BEGIN IMMEDIATE")
     do throws(SQLiteError) {
       try body()
@@ -94,7 +95,7 @@ final class Database {
 }
 
 /// A prepared statement; may be used again after ``reset()``.
-final class Statement {
+package final class Statement {
   private let handle: OpaquePointer
   private let database: Database
 
@@ -106,7 +107,7 @@ final class Statement {
   deinit { sqlite3_finalize(handle) }
 
   /// True when there is a row.
-  func step() throws(SQLiteError) -> Bool {
+  package func step() throws(SQLiteError) -> Bool {
     let code = sqlite3_step(handle)
     if code == SQLITE_ROW { return true }
     if code == SQLITE_DONE { return false }
@@ -114,14 +115,14 @@ final class Statement {
     return false
   }
 
-  func reset() {
+  package func reset() {
     // The code repeats the error of the last step, which has been thrown.
     _ = sqlite3_reset(handle)
   }
 
   // MARK: Parameters, from 1
 
-  func bind(_ index: Int32, _ text: String?) throws(SQLiteError) {
+  package func bind(_ index: Int32, _ text: String?) throws(SQLiteError) {
     guard var text else { return try database.check(sqlite3_bind_null(handle, index)) }
     let code = text.withUTF8 { bytes in
       bytes.withMemoryRebound(to: CChar.self) { csqlite_bind_text(handle, index, $0.baseAddress, Int32($0.count)) }
@@ -129,20 +130,25 @@ final class Statement {
     try database.check(code)
   }
 
-  func bind(_ index: Int32, _ number: Int64?) throws(SQLiteError) {
+  package func bind(_ index: Int32, _ number: Int64?) throws(SQLiteError) {
     guard let number else { return try database.check(sqlite3_bind_null(handle, index)) }
     try database.check(sqlite3_bind_int64(handle, index, number))
   }
 
   // MARK: Columns, from 0
 
-  func integer(_ column: Int32) -> Int64? {
+  package func integer(_ column: Int32) -> Int64? {
     sqlite3_column_type(handle, column) == SQLITE_NULL ? nil : sqlite3_column_int64(handle, column)
   }
 
-  func text(_ column: Int32) -> String? {
+  package func text(_ column: Int32) -> String? {
     guard let bytes = sqlite3_column_text(handle, column) else { return nil }
     let count = Int(sqlite3_column_bytes(handle, column))
     return String(decoding: UnsafeBufferPointer(start: bytes, count: count), as: UTF8.self)
   }
+}
+
+extension SQLiteError {
+  /// The file is no database, or a damaged one.
+  package var isDamage: Bool { primary == SQLITE_CORRUPT || primary == SQLITE_NOTADB }
 }

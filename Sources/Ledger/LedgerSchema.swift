@@ -23,17 +23,32 @@ enum LedgerSchema {
     """,
   ]
 
-  static var version: Int64 { Int64(migrations.count) }
+  static let schema = Schema(applicationID: applicationID, steps: migrations)
+  static var version: Int64 { schema.version }
+}
+
+/// The tables of a file of ours, and how older ones become newer ones.
+package struct Schema {
+  package let applicationID: Int64
+  /// Step n makes version n + 1 of version n.
+  package let steps: [String]
+
+  package init(applicationID: Int64, steps: [String]) {
+    self.applicationID = applicationID
+    self.steps = steps
+  }
+
+  package var version: Int64 { Int64(steps.count) }
 
   /// What `migrate` refuses, apart from SQLite's own errors.
-  enum Refusal: Hashable {
+  package enum Refusal: Hashable {
     case newer(Int64)
     case foreign
     case corrupt(String)
   }
 
   /// Brings the file to ``version``, all steps in one transaction; nil when it is there.
-  static func migrate(_ database: Database) throws(SQLiteError) -> Refusal? {
+  package func migrate(_ database: Database) throws(SQLiteError) -> Refusal? {
     let found = try database.integer("PRAGMA user_version")
     let application = try database.integer("PRAGMA application_id")
     let isEmpty = try database.integer("SELECT count(*) FROM sqlite_schema") == 0
@@ -42,7 +57,7 @@ enum LedgerSchema {
     if !isEmpty, let damage = try database.text("PRAGMA quick_check(1)"), damage != "ok" { return .corrupt(damage) }
     guard found < version else { return nil }
     try database.transaction { () throws(SQLiteError) in
-      for step in migrations[Int(max(0, found))...] { try database.run(step) }
+      for step in steps[Int(max(0, found))...] { try database.run(step) }
       try database.run("PRAGMA application_id = \(applicationID); PRAGMA user_version = \(version)")
     }
     return nil

@@ -21,7 +21,7 @@ final class LedgerStore {
       // or vanished file can end the process by SIGBUS. Whoever wants to read asks batond.
       try database.run("PRAGMA locking_mode = EXCLUSIVE; PRAGMA cache_size = -128; PRAGMA trusted_schema = OFF")
       try database.run("PRAGMA journal_mode = WAL; PRAGMA journal_size_limit = 1048576; PRAGMA cell_size_check = ON")
-      return (database, try LedgerSchema.migrate(database))
+      return (database, try LedgerSchema.schema.migrate(database))
     }
     if let refusal { throw Self.error(refusal, path) }
     self.database = database
@@ -173,7 +173,7 @@ final class LedgerStore {
     }
   }
 
-  private static func error(_ refusal: LedgerSchema.Refusal, _ path: String) -> LedgerError {
+  private static func error(_ refusal: Schema.Refusal, _ path: String) -> LedgerError {
     switch refusal {
     case .newer(let version):
       LedgerError(

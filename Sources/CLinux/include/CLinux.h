@@ -30,6 +30,8 @@ const char *cl_signal_name(int number);
 
 /// pipe2(2) with O_CLOEXEC.
 int cl_pipe(int ends[2]);
+/// fallocate(2): room on the disk for the first `size` bytes, the file's length unchanged.
+int cl_reserve(int fd, int64_t size);
 
 // --- spawn.c
 

@@ -1,0 +1,39 @@
+package import Deployment
+package import Vocabulary
+
+/// How an operation ended, in what a person needs: what failed, what holds now, what to do next.
+package struct OperationOutcome: Hashable, Sendable {
+  package var operation: OperationID
+  package var outcome: Outcome
+  package var facts: OperationFacts
+  /// Where it failed; nil: nowhere, or between steps.
+  package var step: Step?
+  package var failure: StepFailure?
+  /// What could not be undone, or was left out though the release is good.
+  package var residue: [Step: StepFailure]
+
+  package var exitStatus: Int32 { outcome.exitStatus }
+
+  /// What holds now.
+  package var holds: String {
+    let old = facts.previous.map { "release \($0) serves as before" } ?? "no release is deployed, as before"
+    switch outcome {
+    case .good: return "release \(facts.release.map(\.text) ?? "-") serves and is marked good"
+    case .baking: return "release \(facts.release.map(\.text) ?? "-") serves; its bake is still to come"
+    case .refused, .busy: return "nothing was begun"
+    case .failed, .aborted: return facts.sequence > 0 ? old : "nothing was begun"
+    case .stuck: return "neither the old nor the new release is known to serve"
+    }
+  }
+
+  /// What a person does next.
+  package var next: String? {
+    switch outcome {
+    case .good, .baking: return nil
+    case .stuck:
+      let reason = residue.values.compactMap(\.next).first ?? failure?.next
+      return "\(reason.map { "\($0), then " } ?? "see that the old release can run, then ")baton recover"
+    case .refused, .busy, .failed, .aborted: return failure?.next
+    }
+  }
+}

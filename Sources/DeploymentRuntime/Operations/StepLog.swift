@@ -1,0 +1,171 @@
+internal import CLinux
+package import Deployment
+internal import Glibc
+internal import JSON
+internal import LinuxSystem
+package import Vocabulary
+
+/// The records of one operation: a line of JSON each, on the disk before anything that hangs on it is done. This file is
+/// the truth for recovery.
+///
+/// - Whoever works on the operation holds a flock on it, so that others see whether somebody does.
+/// - Room for the records of a whole way back is set aside beforehand: a full disk stops nothing half-way.
+/// - A line that was cut off by a crash is not there.
+package final class StepLog {
+  package let path: String
+  package private(set) var lines: [LogLine]
+  private let file: Descriptor
+  private let effects: Effects
+  /// Bytes that are known to be whole lines.
+  private var size: Int64
+
+  /// Bytes set aside. The way back takes less than 4 KiB; failures carry lines of programs.
+  static let reserve: Int64 = 65_536
+  /// A file with more than this is not one of ours.
+  static let limit = 16 << 20
+
+  private init(path: String, file: Descriptor, lines: [LogLine], size: Int64, effects: Effects) {
+    self.path = path
+    self.file = file
+    self.lines = lines
+    self.size = size
+    self.effects = effects
+  }
+
+  package var entries: [Entry] { lines.map(\.entry) }
+
+  package static func path(_ layout: Layout, _ id: OperationID) -> String { "\(layout.operation(id))/steps.jsonl" }
+
+  // MARK: Opening
+
+  /// Makes the operation's directory, unless it is there, and its log.
+  /// - Throws: `busy` when another process works on this operation.
+  package static func create(_ layout: Layout, _ id: OperationID, effects: Effects) throws(StepFailure) -> StepLog {
+    let directory = layout.operation(id)
+    do throws(SystemError) {
+      for path in [layout.deploys, directory] where access(path, F_OK) != 0 {
+        try effects.perform(.makeDirectory, path) { () throws(SystemError) in
+          if mkdir(path, 0o750) != 0, errno != EEXIST { throw SystemError("make", path, errno: errno) }
+        }
+      }
+      try effects.perform(.sync, layout.deploys) { () throws(SystemError) in try syncDirectory(layout.deploys) }
+      let path = Self.path(layout, id)
+      let file = try effects.perform(
+        .write, path, planned: Descriptor(owning: -1),
+        { () throws(SystemError) in
+          let file = try Descriptor.open(path, flags: O_RDWR | O_CREAT, mode: 0o640)
+          // Where the file system cannot set room aside there is none to be had.
+          _ = cl_reserve(file.raw, reserve)
+          try retrying("write", path) { fsync(file.raw) }
+          try syncDirectory(directory)
+          return file
+        })
+      return try taken(path, file, effects)
+    } catch {
+      throw failure(error)
+    }
+  }
+
+  /// Takes up the log of an operation that has one.
+  package static func open(_ layout: Layout, _ id: OperationID, effects: Effects) throws(StepFailure) -> StepLog {
+    let path = Self.path(layout, id)
+    do throws(SystemError) {
+      return try taken(path, try Descriptor.open(path, flags: O_RDWR), effects)
+    } catch {
+      throw failure(error)
+    }
+  }
+
+  private static func failure(_ error: SystemError) -> StepFailure {
+    error.errno == EWOULDBLOCK
+      ? StepFailure(.busy, "another process works on this operation (\(error.subject))")
+      : StepFailure(.refused, error)
+  }
+
+  private static func taken(_ path: String, _ file: Descriptor, _ effects: Effects) throws(SystemError) -> StepLog {
+    guard effects.mode == .act else { return StepLog(path: path, file: file, lines: [], size: 0, effects: effects) }
+    try retrying("lock", path) { flock(file.raw, LOCK_EX | LOCK_NB) }
+    let reading = read(try readAll(file, path, limit: limit))
+    return StepLog(path: path, file: file, lines: reading.lines, size: reading.size, effects: effects)
+  }
+
+  // MARK: Writing
+
+  /// On the disk when it returns. After an error nobody knows whether it is; the next one overwrites it.
+  package func append(_ entry: Entry) throws(StepFailure) {
+    let line = LogLine(number: (lines.last?.number ?? 0) + 1, at: WallClock.now(), entry: entry)
+    var bytes: [UInt8] = []
+    line.json.write(to: &bytes)
+    bytes.append(UInt8(ascii: "\n"))
+    let subject = "\(path): \(entry.word)\(entry.step.map { " \($0.rawValue)" } ?? "")"
+    do throws(SystemError) {
+      try effects.perform(.record, subject) { () throws(SystemError) in try put(bytes) }
+    } catch {
+      throw StepFailure(.failed, error)
+    }
+    size += effects.mode == .act ? Int64(bytes.count) : 0
+    lines.append(line)
+  }
+
+  private func put(_ bytes: [UInt8]) throws(SystemError) {
+    var rest = bytes[...]
+    while !rest.isEmpty {
+      let offset = Int(size) + bytes.count - rest.count
+      rest = rest.dropFirst(
+        try retrying("write", path) { rest.withUnsafeBytes { pwrite(file.raw, $0.baseAddress, $0.count, offset) } })
+    }
+    // A longer line may have been cut off here.
+    if try retrying("look at", path, { lseek(file.raw, 0, SEEK_END) }) > Int(size) + bytes.count {
+      try retrying("write", path) { ftruncate(file.raw, Int(size) + bytes.count) }
+    }
+    try retrying("write", path) { fdatasync(file.raw) }
+  }
+
+  // MARK: Reading
+
+  /// Whole lines up to the first that is none, and their bytes. What follows was cut off.
+  package static func read(_ bytes: [UInt8]) -> (lines: [LogLine], size: Int64) {
+    var lines: [LogLine] = []
+    var start = 0
+    while let end = bytes[start...].firstIndex(of: UInt8(ascii: "\n")) {
+      guard let line = line(bytes[start..<end]), line.number == lines.count + 1 else { break }
+      lines.append(line)
+      start = end + 1
+    }
+    return (lines, Int64(start))
+  }
+
+  private static func line(_ bytes: ArraySlice<UInt8>) -> LogLine? {
+    let limits = JSON.Limits(bytes: 1 << 20, values: 20_000)
+    guard let json = try? JSON(text: bytes, limits: limits) else { return nil }
+    return try? LogLine(json: json)
+  }
+
+  /// What is recorded, without taking it up; nothing when there is no log.
+  package static func peek(_ layout: Layout, _ id: OperationID) -> [LogLine] {
+    guard let bytes = try? readFile(path(layout, id), limit: limit) else { return [] }
+    return read(bytes).lines
+  }
+
+  /// Whether a process works on this operation now.
+  package static func isAlive(_ layout: Layout, _ id: OperationID) -> Bool {
+    guard let file = try? Descriptor.open(path(layout, id), flags: O_RDONLY) else { return false }
+    return flock(file.raw, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK
+  }
+}
+
+/// fsync of a directory: the names in it are on the disk. Source: fsync(2).
+func syncDirectory(_ path: String) throws(SystemError) {
+  let directory = try Descriptor.open(path, flags: O_RDONLY | O_DIRECTORY)
+  try retrying("sync", path) { fsync(directory.raw) }
+}
+
+/// CLOCK_REALTIME, for people.
+enum WallClock {
+  /// Microseconds since 1970.
+  static func now() -> Int64 {
+    var time = timespec()
+    clock_gettime(CLOCK_REALTIME, &time)
+    return Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1_000
+  }
+}
