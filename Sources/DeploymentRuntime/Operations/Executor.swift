@@ -17,7 +17,7 @@ package final class Executor {
   private var isAbortTold = false
   private var isLedgerSilent = false
 
-  /// - Parameter patience: how long to wait for the lock.
+  /// `patience`: how long to wait for the lock.
   package init(_ assembly: Assembly, patience: Duration = .zero) {
     self.assembly = assembly
     operation = assembly.operation

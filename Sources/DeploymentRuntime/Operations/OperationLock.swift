@@ -33,11 +33,8 @@ package final class OperationLock {
     self.file = file
   }
 
-  /// Takes the lock, or waits for it.
+  /// Takes the lock, or waits for it: `patience` at most (zero asks once), and not after `abort` is readable.
   ///
-  /// - Parameters:
-  ///   - patience: how long to wait at most; zero asks once.
-  ///   - abort: readable as soon as nobody wants to wait any more.
   /// - Throws: `busy`, with the holder; `aborted`; `failed` when the file cannot be had.
   package static func acquire(
     _ layout: Layout, _ act: String, _ operation: OperationID, who: String, patience: Duration = .zero,

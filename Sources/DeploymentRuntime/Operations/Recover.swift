@@ -7,7 +7,7 @@ package struct Recover {
   private let effects: Effects
   private let make: (OperationID, Intent) throws(StepFailure) -> Assembly
 
-  /// - Parameter make: everything a recorded operation is made of, as it was when it began.
+  /// `make` gives everything a recorded operation is made of, as it was when it began.
   package init(
     _ layout: Layout, effects: Effects, make: @escaping (OperationID, Intent) throws(StepFailure) -> Assembly
   ) {
