@@ -43,6 +43,8 @@ let package = Package(
     .systemLibrary(name: "CJansson", pkgConfig: "jansson", providers: [.apt(["libjansson-dev"])]),
     // Not linked to libsystemd: opened when the bus is first needed, which keeps 1 MB out of an idle batond.
     .target(name: "CSystemd", linkerSettings: [.linkedLibrary("dl")]),
+    // Opened in the same way: only commands that ask over HTTP pay for libcurl and what it loads.
+    .target(name: "CCurl", linkerSettings: [.linkedLibrary("dl")]),
     .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
     layer("LinuxSystem", ["Vocabulary", "CLinux"]),
     layer("JSON", ["Vocabulary", "CJansson"]),
@@ -59,9 +61,8 @@ let package = Package(
     layer("Ledger", ["Vocabulary", "LinuxSystem", "CLinux", "CSQLite"]),
     layer(
       "SupervisorRuntime", ["Vocabulary", "LinuxSystem", "CLinux", "Systemd", "Supervision", "Settings", "Ledger"]),
-    layer(
-      "DeploymentRuntime",
-      ["Vocabulary", "LinuxSystem", "CLinux", "JSON", "Systemd", "Deployment", "Settings", "Ledger"]),
+    // HTTP questions; in `baton`, never in `batond`.
+    layer("Probing", ["Vocabulary", "LinuxSystem", "JSON", "CCurl"]),
 
     // Layer 4: the contract and its two ends.
     layer(
@@ -69,6 +70,13 @@ let package = Package(
       exclude: ["io.baton.Service.varlink", "org.varlink.service.varlink"]),
     layer("ControlServer", ["Vocabulary", "LinuxSystem", "CLinux", "JSON", "ControlProtocol"]),
     layer("ControlClient", ["Vocabulary", "LinuxSystem", "CLinux", "JSON", "ControlProtocol"]),
+    // A deploy asks the supervisor over that contract.
+    layer(
+      "DeploymentRuntime",
+      [
+        "Vocabulary", "LinuxSystem", "CLinux", "JSON", "Systemd", "Deployment", "Settings", "Ledger", "Probing",
+        "ControlProtocol", "ControlClient",
+      ]),
 
     // Layer 5: programs: parse, wire, run, exit code.
     .executableTarget(
@@ -81,7 +89,7 @@ let package = Package(
       name: "baton",
       dependencies: [
         "Vocabulary", "LinuxSystem", "CLinux", "JSON", "Systemd", "Supervision", "Deployment", "Settings", "Ledger",
-        "DeploymentRuntime", "ControlProtocol", "ControlClient",
+        "DeploymentRuntime", "Probing", "ControlProtocol", "ControlClient",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: strict),
 
@@ -90,6 +98,8 @@ let package = Package(
     tests(of: "LinuxSystem", ["Vocabulary", "CLinux"]),
     tests(of: "Systemd", ["Vocabulary", "LinuxSystem", "CLinux"]),
     tests(of: "Supervision", ["Vocabulary"]),
+    tests(of: "Probing", ["Vocabulary", "LinuxSystem", "CLinux"]),
+    tests(of: "Deployment", ["Vocabulary"]),
     tests(of: "Settings", ["Vocabulary"]),
     tests(of: "Ledger", ["Vocabulary", "LinuxSystem"]),
     tests(of: "baton", ["Vocabulary", "Settings"], name: "DoctorTests"),

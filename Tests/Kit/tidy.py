@@ -19,8 +19,8 @@ LAYERS = {
     "CArchive": 0, "CCurl": 0, "JSON": 0,
     "Systemd": 1,
     "Supervision": 2, "Deployment": 2,
-    "Settings": 3, "Ledger": 3, "SupervisorRuntime": 3, "DeploymentRuntime": 3, "Probing": 3,
-    "ControlProtocol": 4, "ControlServer": 4, "ControlClient": 4,
+    "Settings": 3, "Ledger": 3, "SupervisorRuntime": 3, "Probing": 3,
+    "ControlProtocol": 4, "ControlServer": 4, "ControlClient": 4, "DeploymentRuntime": 4,
     "batond": 5, "baton": 5,
 }  # fmt: skip
 
