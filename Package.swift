@@ -102,6 +102,9 @@ let package = Package(
     tests(of: "Deployment", ["Vocabulary"]),
     tests(of: "Settings", ["Vocabulary"]),
     tests(of: "Ledger", ["Vocabulary", "LinuxSystem"]),
+    tests(
+      of: "DeploymentRuntime",
+      ["Vocabulary", "LinuxSystem", "CLinux", "JSON", "Systemd", "Deployment", "Settings", "Ledger"]),
     tests(of: "baton", ["Vocabulary", "Settings"], name: "DoctorTests"),
     tests(of: "SupervisorRuntime", ["Vocabulary", "LinuxSystem", "CLinux", "Systemd", "Supervision", "Settings"]),
     .testTarget(

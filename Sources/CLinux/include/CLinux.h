@@ -14,6 +14,7 @@
 #include <sys/timerfd.h>
 #include <sys/types.h>
 
+#include "files.h"
 #include "processes.h"
 #include "sockets.h"
 
