@@ -97,9 +97,11 @@ let package = Package(
     tests(of: "Vocabulary"),
     tests(of: "LinuxSystem", ["Vocabulary", "CLinux"]),
     tests(of: "Systemd", ["Vocabulary", "LinuxSystem", "CLinux"]),
-    tests(of: "Supervision", ["Vocabulary"]),
+    // Pages made from the code and compared with it; what a person may ask of the tests by environment.
+    .target(name: "TestPages", path: "Tests/TestPages", swiftSettings: strict),
+    tests(of: "Supervision", ["Vocabulary", "TestPages"]),
+    tests(of: "Deployment", ["Vocabulary", "TestPages"]),
     tests(of: "Probing", ["Vocabulary", "LinuxSystem", "CLinux"]),
-    tests(of: "Deployment", ["Vocabulary"]),
     tests(of: "Settings", ["Vocabulary"]),
     tests(of: "Ledger", ["Vocabulary", "LinuxSystem"]),
     tests(

@@ -1,11 +1,13 @@
-import Glibc
+internal import Glibc
 
 /// What a walk through a machine has seen, as a page for people: a diagram, and one table for each state.
-struct StateTable {
+package struct StateTable {
   private var edges: [String: [String: Set<String>]] = [:]
-  private(set) var states: [String] = []
+  package private(set) var states: [String] = []
 
-  mutating func saw(_ from: String, _ event: String, _ to: String) {
+  package init() {}
+
+  package mutating func saw(_ from: String, _ event: String, _ to: String) {
     for state in [from, to] where edges[state] == nil {
       edges[state] = [:]
       states.append(state)
@@ -14,7 +16,7 @@ struct StateTable {
   }
 
   /// States in the order of `order`, those not named there after them.
-  func page(title: String, about: String, order: [String]) -> String {
+  package func page(title: String, about: String, order: [String]) -> String {
     let rank = { (state: String) in (order.firstIndex(of: state) ?? order.count, state) }
     let sorted = states.sorted { rank($0) < rank($1) }
     var text =
@@ -59,15 +61,15 @@ struct StateTable {
 }
 
 /// The pages under docs/states.
-enum Page {
-  static let isUpdating = Surroundings.text("BATON_UPDATE_DOCS") == "1"
+package enum Page {
+  package static let isUpdating = Surroundings.text("BATON_UPDATE_DOCS") == "1"
 
-  static func path(_ name: String) -> String {
-    let parts = #filePath.split(separator: "/").dropLast(4)
+  package static func path(_ name: String) -> String {
+    let parts = #filePath.split(separator: "/").dropLast(3)
     return "/" + parts.joined(separator: "/") + "/docs/states/\(name).md"
   }
 
-  static func read(_ name: String) -> String? {
+  package static func read(_ name: String) -> String? {
     guard let file = fopen(path(name), "r") else { return nil }
     defer { fclose(file) }
     var bytes: [UInt8] = []
@@ -79,7 +81,7 @@ enum Page {
     return String(decoding: bytes, as: UTF8.self)
   }
 
-  static func write(_ name: String, _ text: String) -> Bool {
+  package static func write(_ name: String, _ text: String) -> Bool {
     guard let file = fopen(path(name), "w") else { return false }
     defer { fclose(file) }
     return fputs(text, file) >= 0
