@@ -21,6 +21,11 @@ package final class Operation {
   /// The executor's.
   package var recorder: ((OperationFacts) throws(StepFailure) -> Void)?
 
+  /// What `[deploy] secrets` gives to builds, hooks and migrations.
+  package var secrets = Secrets()
+  /// Goes over all that programs print and over each command line, before anybody sees or records them.
+  package var masker: Masker { secrets.masker }
+
   package init(
     id: OperationID, service: ServiceName, settings: Settings, deploy: Settings.Deploy, effects: Effects,
     audience: any OperationAudience, abort: Descriptor?

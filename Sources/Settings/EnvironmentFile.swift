@@ -2,8 +2,26 @@
 ///
 /// Blank lines and lines that start with `#` or `;` are skipped. A value may stand in `'…'` (taken as it is) or in `"…"`
 /// (`\"`, `\\`, `\$`, `` \` `` and `\n` are escapes). Nothing is expanded and no line is continued.
-enum EnvironmentFile {
+package enum EnvironmentFile {
   typealias Assignment = (name: String, value: String, line: Int)
+
+  /// What a file of secrets holds.
+  ///
+  /// - Throws: where and what kind of thing is wrong. What stands there is left out: it may be a piece of a secret.
+  package static func readSecrets(_ path: String) throws(SettingsError) -> [(name: String, value: String)] {
+    let bytes: [UInt8]
+    do throws(UnreadableFile) {
+      bytes = try HostFiles.read(path)
+    } catch {
+      throw SettingsError(file: path, at: Position(line: 1, column: 1), message: "it cannot be read: \(error.reason)")
+    }
+    let (assignments, errors) = parse(bytes, file: path)
+    if let error = errors.first {
+      let place = Position(line: error.line, column: error.column)
+      throw SettingsError(file: path, at: place, message: "this line cannot be read as NAME=VALUE")
+    }
+    return assignments.map { ($0.name, $0.value) }
+  }
 
   /// What stands in `bytes`, and an error for each line that cannot be read.
   static func parse(_ bytes: [UInt8], file: String) -> (assignments: [Assignment], errors: [SettingsError]) {

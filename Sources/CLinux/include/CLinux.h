@@ -34,6 +34,9 @@ int cl_pipe(int ends[2]);
 /// fallocate(2): room on the disk for the first `size` bytes, the file's length unchanged.
 int cl_reserve(int fd, int64_t size);
 
+/// memfd_create(2), close-on-exec.
+int cl_memory_file(const char *name);
+
 // --- spawn.c
 
 enum cl_spawn_stage {

@@ -5,6 +5,11 @@ import Glibc
 package struct ProcessName: Hashable, Sendable {
   package let pid: Int32
   package let command: String
+
+  package init(pid: Int32, command: String) {
+    self.pid = pid
+    self.command = command
+  }
 }
 
 /// Everything one worker ever started, so that it can be ended whole and counts as gone only when nothing is left.

@@ -1,5 +1,6 @@
 import Glibc
 import LinuxSystem
+import Vocabulary
 
 /// The reading end of one pipe with what was read of it and not yet made into lines.
 final class PipeReader {

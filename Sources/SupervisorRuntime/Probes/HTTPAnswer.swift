@@ -1,3 +1,5 @@
+import Vocabulary
+
 /// Why bytes are not a usable HTTP answer.
 struct HTTPAnswerFault: Error, Hashable {
   let reason: String

@@ -180,7 +180,7 @@ import Testing
       budget.firstMatch(of: /lines: Int = ([0-9_]+), per interval: Duration = .seconds\(([0-9]+)\)/))
     let count = lines.output.1.filter { $0 != "_" }
     #expect(contract.contains("may print \(count) lines in \(lines.output.2) seconds"))
-    let splitter = try text(of: "Sources/SupervisorRuntime/Output/LineSplitter.swift")
+    let splitter = try text(of: "Sources/Vocabulary/Output/LineSplitter.swift")
     let limit = try #require(splitter.firstMatch(of: /static let limit = ([0-9_]+)/)).output.1.filter { $0 != "_" }
     #expect(contract.contains("Lines above \(limit) bytes are cut"))
     let probe = try text(of: "Sources/SupervisorRuntime/Probes/HTTPProbe.swift")

@@ -1,6 +1,5 @@
 import Testing
-
-@testable import SupervisorRuntime
+import Vocabulary
 
 @Suite struct ExcerptTests {
   @Test func oneLineInQuotesWhateverItHolds() {

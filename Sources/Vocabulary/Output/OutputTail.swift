@@ -1,13 +1,15 @@
 /// The last lines of both streams, for the verdict on a worker that failed.
-struct OutputTail {
-  static let count = 20
+package struct OutputTail {
+  package static let count = 20
   /// In bytes: so much of a line is kept.
-  static let lineLimit = 1_024
+  package static let lineLimit = 1_024
 
   private var lines: [[UInt8]] = []
 
+  package init() {}
+
   /// Empty lines tell nothing and are not kept.
-  mutating func add(_ line: some BidirectionalCollection<UInt8>) {
+  package mutating func add(_ line: some BidirectionalCollection<UInt8>) {
     guard !line.isEmpty else { return }
     var kept = Array(line.prefix(Self.lineLimit))
     if line.count > Self.lineLimit { kept.removeLast(Excerpt.brokenEnd(of: kept)) }
@@ -15,5 +17,5 @@ struct OutputTail {
     lines.append(kept)
   }
 
-  var texts: [String] { lines.map(LineSplitter.text) }
+  package var texts: [String] { lines.map(LineSplitter.text) }
 }

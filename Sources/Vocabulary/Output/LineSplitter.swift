@@ -1,17 +1,19 @@
 /// Makes lines of a stream of bytes. A line has at most ``limit`` bytes: of a longer one the beginning is delivered,
 /// marked, and the rest up to its end is left out.
-struct LineSplitter {
-  static let limit = 8_192
+package struct LineSplitter {
+  package static let limit = 8_192
   /// Behind the beginning of a line that was too long.
-  static let mark = " […]"
+  package static let mark = " […]"
 
   private var partial: [UInt8] = []
   private var isSkipping = false
 
-  var isAtLineStart: Bool { partial.isEmpty && !isSkipping }
+  package init() {}
+
+  package var isAtLineStart: Bool { partial.isEmpty && !isSkipping }
 
   /// Takes bytes up to the end of the first line in `bytes`, and that line if it became complete or too long.
-  mutating func next(_ bytes: inout ArraySlice<UInt8>) -> [UInt8]? {
+  package mutating func next(_ bytes: inout ArraySlice<UInt8>) -> [UInt8]? {
     while !bytes.isEmpty {
       // One byte more, so that a line of exactly the limit is not taken for a longer one.
       let room = isSkipping ? bytes.count : Self.limit + 1 - partial.count
@@ -34,7 +36,7 @@ struct LineSplitter {
   }
 
   /// The bytes behind the last line feed, if there are any: what a stream ended with, or has so far.
-  mutating func rest() -> [UInt8]? {
+  package mutating func rest() -> [UInt8]? {
     partial.isEmpty ? nil : take()
   }
 
@@ -52,7 +54,7 @@ struct LineSplitter {
   }
 
   /// A line as text: valid UTF-8 in any case, and NUL shown as ␀, at which C would end it.
-  static func text(_ line: [UInt8]) -> String {
+  package static func text(_ line: [UInt8]) -> String {
     guard line.contains(0) else { return String(decoding: line, as: UTF8.self) }
     return String(decoding: line.flatMap { $0 == 0 ? Array("␀".utf8) : [$0] }, as: UTF8.self)
   }

@@ -1,15 +1,15 @@
 /// A short quotation of bytes somebody else sent, fit for one line of a log: valid UTF-8, in quotes, nothing in it that
 /// could move a cursor or end a line.
-enum Excerpt {
+package enum Excerpt {
   /// The first bytes, with `…` when there are more.
-  static func beginning(of bytes: some Collection<UInt8>, limit: Int = 120) -> String {
+  package static func beginning(of bytes: some Collection<UInt8>, limit: Int = 120) -> String {
     let part = Array(bytes.prefix(limit))
     guard part.count < bytes.count else { return quoted(part[...]) }
     return quoted(part.dropLast(brokenEnd(of: part))) + "…"
   }
 
   /// All of what is the end of something, with `…` when there was more before it.
-  static func end(_ bytes: ArraySlice<UInt8>, isCut: Bool) -> String {
+  package static func end(_ bytes: ArraySlice<UInt8>, isCut: Bool) -> String {
     isCut ? "…" + quoted(bytes.drop { isContinuation($0) }) : quoted(bytes)
   }
 
@@ -35,7 +35,7 @@ enum Excerpt {
   private static func isContinuation(_ byte: UInt8) -> Bool { byte & 0xC0 == 0x80 }
 
   /// How many bytes at the end belong to a character that goes on behind it. Source: RFC 3629 §3.
-  static func brokenEnd(of bytes: some BidirectionalCollection<UInt8>) -> Int {
+  package static func brokenEnd(of bytes: some BidirectionalCollection<UInt8>) -> Int {
     let tail = Array(bytes.suffix(3).reversed())
     guard let lead = tail.firstIndex(where: { !isContinuation($0) }) else { return 0 }
     let length =
