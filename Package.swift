@@ -45,6 +45,10 @@ let package = Package(
     .target(name: "CSystemd", linkerSettings: [.linkedLibrary("dl")]),
     // Opened in the same way: only commands that ask over HTTP pay for libcurl and what it loads.
     .target(name: "CCurl", linkerSettings: [.linkedLibrary("dl")]),
+    // libarchive reads every tar there is; backups are framed by zstd and zlib themselves.
+    .target(
+      name: "CArchive",
+      linkerSettings: [.linkedLibrary("archive"), .linkedLibrary("zstd"), .linkedLibrary("z")]),
     .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
     layer("LinuxSystem", ["Vocabulary", "CLinux"]),
     layer("JSON", ["Vocabulary", "CJansson"]),
@@ -74,8 +78,8 @@ let package = Package(
     layer(
       "DeploymentRuntime",
       [
-        "Vocabulary", "LinuxSystem", "CLinux", "JSON", "Systemd", "Deployment", "Settings", "Ledger", "Probing",
-        "ControlProtocol", "ControlClient",
+        "Vocabulary", "LinuxSystem", "CLinux", "CArchive", "CSQLite", "JSON", "Systemd", "Deployment", "Settings",
+        "Ledger", "Probing", "ControlProtocol", "ControlClient",
       ]),
 
     // Layer 5: programs: parse, wire, run, exit code.
@@ -106,7 +110,10 @@ let package = Package(
     tests(of: "Ledger", ["Vocabulary", "LinuxSystem"]),
     tests(
       of: "DeploymentRuntime",
-      ["Vocabulary", "LinuxSystem", "CLinux", "JSON", "Systemd", "Deployment", "Settings", "Ledger"]),
+      [
+        "Vocabulary", "LinuxSystem", "CLinux", "CArchive", "CSQLite", "JSON", "Systemd", "Deployment", "Settings",
+        "Ledger",
+      ]),
     tests(of: "baton", ["Vocabulary", "Settings"], name: "DoctorTests"),
     tests(of: "SupervisorRuntime", ["Vocabulary", "LinuxSystem", "CLinux", "Systemd", "Supervision", "Settings"]),
     .testTarget(

@@ -1,0 +1,39 @@
+// libarchive as Swift calls it, and the little of archives that Swift cannot say: threads that hand blocks to each other.
+#pragma once
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/// openat2(2): what `path` names, with O_PATH, without ever leaving `directory`; -1 and errno, EXDEV where it would.
+int ca_open_beneath(int directory, const char *path);
+
+// --- pump.c: a compressed stream unpacked on a thread of its own, ahead of the reader
+
+struct ca_pump;
+
+/// Begins to unpack what `input` holds: gzip, zstd, xz, bzip2 or nothing. `input` stays the caller's and must outlive the
+/// pump. As soon as `abort` (or -1) is readable, reading ends with ECANCELED. NULL and errno where there is no thread.
+struct ca_pump *ca_pump_start(int input, int abort);
+
+/// Opens `reader`, which has its formats, over the pump's blocks. As archive_read_open.
+int ca_pump_open(struct ca_pump *pump, struct archive *reader);
+
+/// Takes and forgets what is left. True when the whole stream was sound.
+bool ca_pump_drain(struct ca_pump *pump);
+
+/// What ended the stream before its end: an errno (ECANCELED, EIO, …) or 0 for a damaged stream; only once a read of it
+/// has failed. `text` gets libarchive's words, up to `size` bytes with the NUL.
+int ca_pump_trouble(struct ca_pump *pump, char *text, size_t size);
+
+/// Bytes of the input read so far.
+uint64_t ca_pump_taken(struct ca_pump *pump);
+
+/// How many zero bytes stood at the very end of the unpacked stream; valid after ca_pump_drain.
+uint64_t ca_pump_trailing_zeros(struct ca_pump *pump);
+
+/// Ends the thread, wherever it waits, and gives everything back.
+void ca_pump_end(struct ca_pump *pump);

@@ -1,0 +1,241 @@
+#define _GNU_SOURCE
+#include "CArchive.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+// Unpacking and writing files then take the time of the longer of the two instead of both.
+
+enum { BLOCK = 512 * 1024, BLOCKS = 6, INPUT = 256 * 1024, TEXT = 256 };
+
+struct block {
+  size_t length;
+  char *bytes;
+};
+
+struct ca_pump {
+  int input, abort, cancel;
+  pthread_t thread;
+  pthread_mutex_t lock;
+  pthread_cond_t filled, emptied;
+  // Blocks [taken, given) are full; the reader holds block `taken` until it asks for the next.
+  unsigned given, taken;
+  bool holds, ended, cancelled;
+  bool failed;
+  int trouble;
+  char text[TEXT];
+  uint64_t read;
+  uint64_t zeros;
+  struct block blocks[BLOCKS];
+  char buffer[INPUT];
+};
+
+// On the pump's thread: more of the input. Waits with poll so that it can be ended while a pipe is silent.
+static la_ssize_t take_input(struct archive *archive, void *state, const void **block) {
+  struct ca_pump *pump = state;
+  *block = pump->buffer;
+  for (;;) {
+    struct pollfd wait[3] = {{.fd = pump->input, .events = POLLIN},
+                             {.fd = pump->cancel, .events = POLLIN},
+                             {.fd = pump->abort, .events = POLLIN}};
+    if (poll(wait, 3, -1) < 0) {
+      if (errno == EINTR) continue;
+      archive_set_error(archive, errno, "poll");
+      return ARCHIVE_FATAL;
+    }
+    if (wait[1].revents || wait[2].revents) {
+      archive_set_error(archive, ECANCELED, "aborted");
+      return ARCHIVE_FATAL;
+    }
+    ssize_t count = read(pump->input, pump->buffer, sizeof pump->buffer);
+    if (count < 0) {
+      if (errno == EINTR || errno == EAGAIN) continue;
+      archive_set_error(archive, errno, "read");
+      return ARCHIVE_FATAL;
+    }
+    __atomic_add_fetch(&pump->read, (uint64_t)count, __ATOMIC_RELAXED);
+    return count;
+  }
+}
+
+static void finish(struct ca_pump *pump, struct archive *source, bool failed) {
+  pthread_mutex_lock(&pump->lock);
+  pump->ended = true;
+  pump->failed = failed;
+  if (failed && source) {
+    const char *text = archive_error_string(source);
+    int number = archive_errno(source);
+    // ARCHIVE_ERRNO_MISC is -1, ARCHIVE_ERRNO_FILE_FORMAT is EILSEQ: not the kernel's words.
+    pump->trouble = number > 0 && number != EILSEQ && number != EINVAL ? number : 0;
+    snprintf(pump->text, sizeof pump->text, "%s", text ? text : "the stream is damaged");
+  } else if (failed) {
+    pump->trouble = ENOMEM;
+  }
+  pthread_cond_signal(&pump->filled);
+  pthread_mutex_unlock(&pump->lock);
+}
+
+// The next empty block, or NULL when the pump is to end.
+static struct block *next_empty(struct ca_pump *pump) {
+  pthread_mutex_lock(&pump->lock);
+  while (pump->given - pump->taken == BLOCKS && !pump->cancelled) pthread_cond_wait(&pump->emptied, &pump->lock);
+  struct block *block = pump->cancelled ? NULL : &pump->blocks[pump->given % BLOCKS];
+  pthread_mutex_unlock(&pump->lock);
+  return block;
+}
+
+static void hand_over(struct ca_pump *pump) {
+  pthread_mutex_lock(&pump->lock);
+  pump->given += 1;
+  pthread_cond_signal(&pump->filled);
+  pthread_mutex_unlock(&pump->lock);
+}
+
+static void count_zeros(struct ca_pump *pump, const struct block *block) {
+  size_t zeros = 0;
+  while (zeros < block->length && block->bytes[block->length - 1 - zeros] == 0) zeros += 1;
+  pump->zeros = zeros == block->length ? pump->zeros + zeros : zeros;
+}
+
+static struct archive *open_source(struct ca_pump *pump) {
+  struct archive *source = archive_read_new();
+  if (!source) return NULL;
+  archive_read_support_format_raw(source);
+  archive_read_support_filter_gzip(source);
+  archive_read_support_filter_zstd(source);
+  archive_read_support_filter_xz(source);
+  archive_read_support_filter_bzip2(source);
+  archive_read_open(source, pump, NULL, take_input, NULL);
+  return source;
+}
+
+static void *run(void *state) {
+  struct ca_pump *pump = state;
+  struct archive *source = open_source(pump);
+  if (!source) return finish(pump, NULL, true), NULL;
+  struct archive_entry *entry;
+  int answer = archive_read_next_header(source, &entry);
+  bool failed = answer != ARCHIVE_OK && answer != ARCHIVE_EOF;
+  while (answer == ARCHIVE_OK) {
+    struct block *block = next_empty(pump);
+    if (!block) break;
+    la_ssize_t count = archive_read_data(source, block->bytes, BLOCK);
+    if (count <= 0) {
+      failed = count < 0;
+      break;
+    }
+    block->length = (size_t)count;
+    count_zeros(pump, block);
+    hand_over(pump);
+  }
+  finish(pump, source, failed);
+  archive_read_free(source);
+  return NULL;
+}
+
+struct ca_pump *ca_pump_start(int input, int abort) {
+  struct ca_pump *pump = calloc(1, sizeof *pump);
+  if (!pump) return NULL;
+  pump->input = input;
+  pump->abort = abort;
+  pump->cancel = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  bool sound = pump->cancel >= 0;
+  for (unsigned i = 0; sound && i < BLOCKS; i++) sound = (pump->blocks[i].bytes = malloc(BLOCK)) != NULL;
+  pthread_mutex_init(&pump->lock, NULL);
+  pthread_cond_init(&pump->filled, NULL);
+  pthread_cond_init(&pump->emptied, NULL);
+  int failure = sound ? 0 : errno;
+  if (sound) {
+    // Signals belong to the thread that decides.
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    failure = pthread_create(&pump->thread, NULL, run, pump);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+  }
+  if (failure == 0) return pump;
+  for (unsigned i = 0; i < BLOCKS; i++) free(pump->blocks[i].bytes);
+  if (pump->cancel >= 0) close(pump->cancel);
+  free(pump);
+  errno = failure;
+  return NULL;
+}
+
+// On the reader's thread: gives back the block it held, waits for the next. 0 at the end, -1 in trouble.
+static la_ssize_t next_full(struct ca_pump *pump, const void **bytes) {
+  pthread_mutex_lock(&pump->lock);
+  if (pump->holds) {
+    pump->taken += 1;
+    pump->holds = false;
+    pthread_cond_signal(&pump->emptied);
+  }
+  while (pump->given == pump->taken && !pump->ended) pthread_cond_wait(&pump->filled, &pump->lock);
+  la_ssize_t count;
+  if (pump->given != pump->taken) {
+    const struct block *block = &pump->blocks[pump->taken % BLOCKS];
+    pump->holds = true;
+    *bytes = block->bytes;
+    count = (la_ssize_t)block->length;
+  } else {
+    *bytes = NULL;
+    count = pump->failed ? -1 : 0;
+  }
+  pthread_mutex_unlock(&pump->lock);
+  return count;
+}
+
+static la_ssize_t give_block(struct archive *reader, void *state, const void **bytes) {
+  struct ca_pump *pump = state;
+  la_ssize_t count = next_full(pump, bytes);
+  if (count < 0) archive_set_error(reader, pump->trouble ? pump->trouble : EILSEQ, "%s", pump->text);
+  return count;
+}
+
+int ca_pump_open(struct ca_pump *pump, struct archive *reader) {
+  return archive_read_open(reader, pump, NULL, give_block, NULL);
+}
+
+bool ca_pump_drain(struct ca_pump *pump) {
+  const void *bytes;
+  la_ssize_t count;
+  do count = next_full(pump, &bytes);
+  while (count > 0);
+  return count == 0;
+}
+
+int ca_pump_trouble(struct ca_pump *pump, char *text, size_t size) {
+  pthread_mutex_lock(&pump->lock);
+  bool failed = pump->ended && pump->failed;
+  snprintf(text, size, "%s", failed ? pump->text : "");
+  int trouble = failed ? pump->trouble : 0;
+  pthread_mutex_unlock(&pump->lock);
+  return trouble;
+}
+
+uint64_t ca_pump_taken(struct ca_pump *pump) { return __atomic_load_n(&pump->read, __ATOMIC_RELAXED); }
+
+uint64_t ca_pump_trailing_zeros(struct ca_pump *pump) { return pump->zeros; }
+
+void ca_pump_end(struct ca_pump *pump) {
+  pthread_mutex_lock(&pump->lock);
+  pump->cancelled = true;
+  pthread_cond_signal(&pump->emptied);
+  pthread_mutex_unlock(&pump->lock);
+  uint64_t one = 1;
+  ssize_t written = write(pump->cancel, &one, sizeof one);
+  (void)written;  // The counter of an eventfd cannot be full at 1.
+  pthread_join(pump->thread, NULL);
+  for (unsigned i = 0; i < BLOCKS; i++) free(pump->blocks[i].bytes);
+  close(pump->cancel);
+  pthread_mutex_destroy(&pump->lock);
+  pthread_cond_destroy(&pump->filled);
+  pthread_cond_destroy(&pump->emptied);
+  free(pump);
+}
