@@ -10,7 +10,7 @@ package import Vocabulary
 ///     deploys/lock               flock; never unlinked
 ///     deploys/ledger.db          operations and releases
 ///     deploys/mirror.git         the bare mirror
-///     deploys/OPERATION/         request.json, steps.jsonl, output.log
+///     deploys/OPERATION/         request.json, steps.jsonl, output.log, abort
 package struct Layout: Hashable, Sendable {
   /// Absolute, without a slash at its end.
   package let directory: String

@@ -16,7 +16,8 @@ struct Baton: ParsableCommand {
     version: "0.1.0",
     subcommands: [
       Status.self, Reload.self, Restart.self, Stop.self, Scale.self, Events.self, Logs.self, Environment.self,
-      Check.self, Doctor.self, Init.self,
+      Check.self, Doctor.self, Init.self, Deploy.self,
+      Rollback.self, RecoverCommand.self, History.self, Show.self, Releases.self, Preflight.self, RunOperation.self,
     ])
 
   static func main() {

@@ -25,6 +25,9 @@ struct ServiceChoice {
     path = paths.first { access($0, F_OK) == 0 } ?? paths[0]
   }
 
+  /// The name where nobody gives one and no socket is needed.
+  static func named() throws -> String { try Host.variable("BATON_SERVICE") ?? only() }
+
   /// Asks the supervisor for the name where only its socket is known.
   func nameOfService() throws -> String {
     try name ?? ask { (client) throws(ClientError) in try client.status() }.service.rawValue

@@ -9,7 +9,7 @@ from kit import programs
 
 PAGE = programs.ROOT / "man/baton.1"
 # Explained once, in DESCRIPTION.
-COMMON = {"--control", "--json", "-h", "--help", "--version"}
+COMMON = {"--control", "--json", "--settings", "-h", "--help", "--version"}
 
 
 def section(name):
@@ -37,7 +37,7 @@ def run(*arguments, **environment):
 
 def commands():
     tree = json.loads(run("--experimental-dump-help").stdout)["command"]
-    return {each["commandName"]: each for each in tree["subcommands"] if each["commandName"] != "help"}
+    return {each["commandName"]: each for each in tree["subcommands"] if each["commandName"] != "help" and each["shouldDisplay"]}
 
 
 def named(argument):

@@ -7,6 +7,8 @@ import JSON
 enum Terminal {
   static func print(_ text: String) { write(text + "\n", to: STDOUT_FILENO) }
   static func say(_ text: String) { write(text + "\n", to: STDERR_FILENO) }
+  /// With the escapes in it; for a terminal alone.
+  static func sayRaw(_ text: String) { write(text, to: STDERR_FILENO) }
 
   /// One value a line.
   static func print(_ json: JSON) { print(json.text) }
@@ -16,13 +18,15 @@ enum Terminal {
   }
 
   /// Of the terminal results go to; nil where they go elsewhere. Source: ioctl_tty(2).
-  static var size: (columns: Int, rows: Int)? {
+  static var size: (columns: Int, rows: Int)? { size(of: STDOUT_FILENO) }
+
+  static func size(of descriptor: Int32) -> (columns: Int, rows: Int)? {
     var size = winsize()
-    guard ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0, size.ws_row > 0 else { return nil }
+    guard ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0, size.ws_row > 0 else { return nil }
     return (Int(size.ws_col), Int(size.ws_row))
   }
 
-  private static var movesLines: Bool { isatty(STDERR_FILENO) == 1 && Host.variable("TERM") != "dumb" }
+  static var movesLines: Bool { isatty(STDERR_FILENO) == 1 && Host.variable("TERM") != "dumb" }
 
   /// A line that the next one replaces, on a terminal; plain lines otherwise.
   static func progress(_ text: String) {

@@ -1,0 +1,101 @@
+import ArgumentParser
+import Deployment
+import DeploymentRuntime
+import JSON
+import Vocabulary
+
+struct History: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Lists deploys, rollbacks and adoptions, the latest first: what, when, how it ended, by whom.")
+
+  @OptionGroup var service: DeployedServiceOptions
+  @Option(name: [.customShort("n"), .long], help: ArgumentHelp("How many of the latest.", valueName: "count"))
+  var limit = 20
+
+  func validate() throws {
+    guard (1...1_000).contains(limit) else { throw ValidationError("--limit takes 1 to 1000") }
+  }
+
+  func run() throws {
+    let service = try service.service()
+    let history = DeployHistory.read(service.layout, limit: limit)
+    if let trouble = history.trouble { Terminal.say("baton: \(plain(trouble))") }
+    if self.service.json {
+      var members: JSON.Members = ["service": service.name.json]
+      members.append("operations", .array(history.operations.map { OperationText($0, service.layout).json }))
+      return Terminal.print(.object(members))
+    }
+    guard !history.operations.isEmpty else { return Terminal.print("nothing was ever deployed here") }
+    var table = Table(rightAligned: [4])
+    table.append(["OPERATION", "BEGAN", "WHAT", "OUTCOME", "TOOK", "RELEASE", "BY"].map { ($0, .faint) })
+    for summary in history.operations { table.append(OperationText(summary, service.layout).cells) }
+    for line in table.lines { Terminal.print(line.text(width: nil, colour: Terminal.usesColour)) }
+  }
+}
+
+/// One operation as people and programs see it.
+struct OperationText {
+  let summary: OperationSummary
+  let isRunning: Bool
+
+  init(_ summary: OperationSummary, _ layout: Layout) {
+    self.summary = summary
+    isRunning = summary.outcome == nil && StepLog.isAlive(layout, summary.operation)
+  }
+
+  /// How it stands, in one word, and what it looks like.
+  var state: (word: String, colour: StyledLine.Colour) {
+    switch summary.outcome {
+    case .good: ("good", .green)
+    case .baking: ("baking", .yellow)
+    case .refused: ("refused", .yellow)
+    case .busy: ("busy", .yellow)
+    case .failed: ("failed", .red)
+    case .aborted: ("aborted", .yellow)
+    case .stuck: ("stuck", .red)
+    case nil: isRunning ? ("running", .yellow) : ("cut off", .red)
+    }
+  }
+
+  var took: Duration? { summary.ended.map { .microseconds(max(0, $0 - summary.started)) } }
+
+  var cells: [Table.Cell] {
+    let (word, colour) = state
+    return [
+      (summary.operation.text, nil), (String(Ages.clock(WallTime(microseconds: summary.started)).prefix(19)), nil),
+      (summary.intent.kind.rawValue + (summary.intent.isQuick ? " --quick" : ""), nil), (word, colour),
+      (took.map { Ages.took($0) } ?? "-", nil), (summary.facts.release?.text ?? "-", nil),
+      (plain(summary.intent.who), nil),
+    ]
+  }
+
+  var json: JSON {
+    var members: JSON.Members = [
+      "operation": summary.operation.json, "kind": summary.intent.kind.json, "state": .string(state.word),
+      "startedUsec": summary.started.json,
+    ]
+    members.append("endedUsec", summary.ended)
+    members.append("tookMs", took)
+    members.append("outcome", summary.outcome)
+    members.append("release", summary.facts.release)
+    members.append("previous", summary.facts.previous)
+    members.append("commit", summary.facts.commit)
+    members.append("failedStep", summary.turn?.step)
+    members.append("what", summary.turn?.failure.what)
+    members.append("quick", summary.intent.isQuick)
+    members.append("who", summary.intent.who)
+    members.append("resumptions", summary.resumptions)
+    members.append(
+      "steps",
+      .array(
+        summary.steps.map { step in
+          var members: JSON.Members = [
+            "step": step.step.json, "state": .string(step.state.rawValue), "beganUsec": step.began.json,
+          ]
+          members.append("endedUsec", step.ended)
+          members.append("what", step.what)
+          return .object(members)
+        }))
+    return .object(members)
+  }
+}

@@ -1,0 +1,118 @@
+import ArgumentParser
+import ControlProtocol
+import Deployment
+import DeploymentRuntime
+import Glibc
+import JSON
+import LinuxSystem
+import Vocabulary
+
+struct RecoverCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "recover",
+    abstract: "Finishes or undoes what was cut off: by a kill, a crash, a power cut.",
+    discussion: """
+      Done by every deploy before it begins and, at the start of the host, by baton-recover.service before the units are \
+      started. With nothing left over it does nothing.
+      """)
+
+  @OptionGroup var service: DeployedServiceOptions
+  @Flag(help: "Every service with [deploy] in /etc/baton.") var all = false
+  @Flag(help: "The host is starting: only what lies on the disk is put right.") var boot = false
+  @Flag(help: "Also end a bake that was left for later.") var bake = false
+  @Option(
+    help: ArgumentHelp("Wait so long for another operation to end, such as 10m.", valueName: "duration"),
+    transform: { try Duration(text: $0) })
+  var wait: Duration?
+
+  func validate() throws {
+    if all && (service.name != nil || service.settings != nil) { throw ValidationError("--all names all of them") }
+  }
+
+  func run() throws {
+    guard all else {
+      return try RecoverRun(service: service.service(), moment: moment, wait: wait).run(json: service.json)
+    }
+    var worst: Int32 = 0
+    for name in ServiceChoice.configured {
+      guard let service = try? DeployedService(name, settings: nil) else { continue }
+      // Each as its own deploy user, from which there is no way back to root.
+      var arguments = ["/proc/self/exe", "recover", service.name.rawValue]
+      if boot { arguments.append("--boot") }
+      if bake { arguments.append("--bake") }
+      let status = Program.run(arguments)
+      worst = max(worst, status == 0 ? 0 : status)
+    }
+    if worst != 0 { throw ExitCode(worst) }
+  }
+
+  private var moment: Moment { boot ? .boot : bake ? .bake : .now }
+}
+
+struct RecoverRun {
+  let service: DeployedService
+  let moment: Moment
+  let wait: Duration?
+
+  func run(json: Bool) throws {
+    // Without a trace of any operation there is nothing to become somebody else for.
+    guard access(service.layout.deploys, F_OK) == 0 || errno == EACCES else { return tell([], json) }
+    try service.becomeDeployUser(to: "recover")
+    let effects = Effects(.act)
+    let display = PlainDisplay()
+    let assembly = OperationAssembly(service: service, effects: effects)
+    let recovery = Recover(service.layout, effects: effects) { (id, intent) throws(StepFailure) in
+      let audience = DisplayAudience(json ? nil : display)
+      return try assembly.makeAgain(id, intent, audience: audience, abort: nil)
+    }
+    let outcomes: [OperationOutcome]
+    do throws(StepFailure) {
+      outcomes = try recovery.run(moment, who: Person.name, patience: wait ?? .zero)
+    } catch {
+      throw Failure(
+        error.kind == .busy ? .busy : .failed, error.what, holds: "nothing was changed", next: error.next)
+    }
+    tell(outcomes, json)
+    guard let stuck = outcomes.first(where: { $0.outcome == .stuck }) else { return }
+    var failure = Failure(
+      .needsPerson, "operation \(stuck.operation) could not be brought to its end: \(stuck.failure?.what ?? "stuck")",
+      holds: stuck.holds, next: stuck.next)
+    failure.isPrinted = json
+    throw failure
+  }
+
+  private func tell(_ outcomes: [OperationOutcome], _ json: Bool) {
+    if json {
+      var members: JSON.Members = ["service": service.name.json]
+      members.append("operations", .array(outcomes.map { OperationVerdict($0).json }))
+      return Terminal.print(.object(members))
+    }
+    if outcomes.isEmpty { return Terminal.print("\(service.name): nothing was left over") }
+    for outcome in outcomes where outcome.outcome != .stuck {
+      Terminal.print("operation \(outcome.operation) is brought to its end: \(plain(outcome.holds))")
+    }
+  }
+}
+
+/// Shows what happens in this very process.
+final class DisplayAudience: OperationAudience {
+  private let display: (any OperationDisplay)?
+  private var step: Step?
+
+  init(_ display: (any OperationDisplay)?) { self.display = display }
+
+  func note(_ text: String) { show(.note, text) }
+  func warn(_ text: String) { show(.warning, text) }
+  func output(_ line: String) { show(.output, line) }
+  func progress(done: Int64, total: Int64?, unit: String) {}
+
+  func announce(_ announcement: Announcement) {
+    let news = OperationNews(announcement, at: 0)
+    if news.phase == .began || news.phase == .undoing { step = news.step }
+    display?.show(news)
+  }
+
+  private func show(_ kind: OperationNews.Kind, _ text: String) {
+    display?.show(OperationNews(kind, at: 0, step: step, text: text))
+  }
+}

@@ -1,0 +1,70 @@
+import ArgumentParser
+import Deployment
+import DeploymentRuntime
+import JSON
+import Vocabulary
+
+struct Releases: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Lists the releases there are: which one serves, which are proven, which are bad.")
+
+  @OptionGroup var service: DeployedServiceOptions
+
+  func run() throws {
+    let service = try service.service()
+    let history = DeployHistory.read(service.layout)
+    let current = currentRelease(service.layout)
+    if let trouble = history.trouble { Terminal.say("baton: \(plain(trouble))") }
+    let releases = history.releases.map { ReleaseText($0, current, service.layout) }
+    if self.service.json {
+      var members: JSON.Members = ["service": service.name.json]
+      members.append("current", current)
+      members.append("releases", .array(releases.map(\.json)))
+      return Terminal.print(.object(members))
+    }
+    guard !releases.isEmpty else { return Terminal.print("there is no release yet") }
+    var table = Table(rightAligned: [])
+    table.append(["RELEASE", "VERDICT", "COMMIT", "MADE", "BY", "NOTE"].map { ($0, .faint) })
+    for release in releases { table.append(release.cells) }
+    for line in table.lines { Terminal.print(line.text(width: nil, colour: Terminal.usesColour)) }
+  }
+}
+
+struct ReleaseText {
+  let record: ReleaseRecord
+  let isCurrent: Bool
+  let isThere: Bool
+
+  init(_ record: ReleaseRecord, _ current: ReleaseID?, _ layout: Layout) {
+    self.record = record
+    isCurrent = record.id == current
+    isThere = ((try? FileFacts.ifPresent(layout.release(record.id))) ?? nil)?.kind == .directory
+  }
+
+  var cells: [Table.Cell] {
+    let colour: StyledLine.Colour =
+      switch record.verdict {
+      case .good: .green
+      case .new: .yellow
+      case .bad: .red
+      }
+    let note = [isCurrent ? "current" : nil, isThere ? nil : "its directory is gone"].compactMap { $0 }
+    return [
+      (plain(record.id.text), isCurrent ? .bold : nil), (record.verdict.rawValue, colour),
+      (record.commit.map { String($0.prefix(12)) } ?? "-", nil),
+      (record.made.map { String(Ages.clock(WallTime(microseconds: $0)).prefix(19)) } ?? "-", nil),
+      (plain(record.who ?? "-"), nil), (note.joined(separator: ", "), nil),
+    ]
+  }
+
+  var json: JSON {
+    var members: JSON.Members = [
+      "release": record.id.json, "verdict": record.verdict.json, "current": .bool(isCurrent), "present": .bool(isThere),
+    ]
+    members.append("commit", record.commit)
+    members.append("madeUsec", record.made)
+    members.append("operation", record.operation)
+    members.append("who", record.who)
+    return .object(members)
+  }
+}

@@ -1,0 +1,81 @@
+import ArgumentParser
+import ControlProtocol
+import DeploymentRuntime
+import Glibc
+import LinuxSystem
+import Settings
+import Vocabulary
+
+/// What every command about releases takes.
+struct DeployedServiceOptions: ParsableArguments {
+  @Argument(
+    help: "The service; may be left out when only one is known here.",
+    completion: .custom { _, _, _ in ServiceChoice.known })
+  var name: String?
+  @Option(
+    help: ArgumentHelp("The settings file, if it is not /etc/baton/NAME.toml.", valueName: "file"),
+    completion: .file(extensions: ["toml"]))
+  var settings: String?
+  @Flag(help: "Print JSON, a stable contract, instead of text.") var json = false
+
+  func service() throws -> DeployedService { try DeployedService(name, settings: settings) }
+}
+
+/// A service with `[deploy]`, and where its releases lie.
+struct DeployedService {
+  let name: ServiceName
+  /// The settings file, absolute.
+  let path: String
+  let settings: Settings
+  let deploy: Settings.Deploy
+
+  var layout: Layout { Layout(directory: settings.service.directory) }
+
+  init(_ given: String?, settings file: String?) throws {
+    let stem = file?.split(separator: "/").last.map { $0.hasSuffix(".toml") ? String($0.dropLast(5)) : String($0) }
+    let name = try ServiceName(checking: given ?? stem ?? ServiceChoice.named())
+    let path = try Self.absolute(file ?? "/etc/baton/\(name).toml")
+    switch SettingsReader.read(file: path, for: .deploy) {
+    case .success(let settings):
+      guard let deploy = settings.deploy else {
+        throw Failure(
+          .settingsWrong, "\(path) has no [deploy], which says how releases of \(name) are made",
+          holds: "nothing was begun", next: "baton.toml(5) describes it; an empty [deploy] takes every default")
+      }
+      self.name = name
+      self.path = path
+      self.settings = settings
+      self.deploy = deploy
+    case .failure(let errors):
+      let only = errors.errors.count == 1 ? errors.errors.first : nil
+      if only == nil { Terminal.say(errors.text) }
+      throw Failure(
+        .settingsWrong, only.map { "\($0)" } ?? "\(errors.errors.count) errors in \(path)",
+        holds: "nothing was begun", next: "baton check \(path)")
+    }
+  }
+
+  static func absolute(_ path: String) throws -> String {
+    if path.hasPrefix("/") { return path }
+    guard let directory = getcwd(nil, 0) else {
+      throw Failure(.failed, "\(SystemError("find the working directory", errno: errno))", holds: "nothing was begun")
+    }
+    defer { free(directory) }
+    let folder = String(cString: directory)
+    return folder == "/" ? "/\(path)" : "\(folder)/\(path)"
+  }
+
+  /// Behind a command in a message.
+  var mention: String {
+    path == "/etc/baton/\(name).toml" ? "\(name)" : "\(name) --settings \(path)"
+  }
+}
+
+/// Who asked, for the history: the person behind sudo, if there is one.
+enum Person {
+  static var name: String {
+    let own = Users.name(of: getuid()) ?? "uid \(getuid())"
+    guard let behind = Host.variable("SUDO_USER"), behind != own else { return own }
+    return "\(behind) as \(own)"
+  }
+}

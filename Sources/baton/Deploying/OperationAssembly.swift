@@ -1,0 +1,50 @@
+import ControlClient
+import Deployment
+import DeploymentRuntime
+import LinuxSystem
+import Settings
+import Vocabulary
+
+/// Puts an operation together: the steps of its kind, with what was asked for.
+struct OperationAssembly {
+  let service: DeployedService
+  let effects: Effects
+
+  /// For an operation that begins, with the one who follows it.
+  func make(
+    _ request: OperationRequest, audience: any OperationAudience, abort: Descriptor?
+  ) throws(StepFailure) -> Assembly {
+    let operation = Operation(
+      id: request.operation, service: service.name, settings: service.settings, deploy: service.deploy,
+      effects: effects, audience: audience, abort: abort)
+    var steps: [Step: any OperationStep] = [:]
+    for step in request.intent.steps { steps[step] = NoStep() }
+    steps[.preflight] = preflight(request)
+    return Assembly(operation, steps: steps)
+  }
+
+  func preflight(_ request: OperationRequest) -> PreflightStep {
+    let unit = UnitCheck { isSupervisorAnswering(request) }
+    return PreflightStep(
+      .init(request.intent, overridesWindow: request.overridesWindow, isConfirmed: request.isConfirmed),
+      unit: .init("unit") { unit.look($0) }, target: .init("target") { _ in .fine("not looked at") })
+  }
+
+  private func isSupervisorAnswering(_ request: OperationRequest) -> Bool {
+    guard let choice = try? ServiceChoice(service.name.rawValue, control: request.control) else { return false }
+    return ControlClient.isAnswering(choice.path)
+  }
+
+  /// For one that was cut off: as it was asked for, as far as that is still known.
+  func makeAgain(
+    _ id: OperationID, _ intent: Intent, audience: any OperationAudience, abort: Descriptor?
+  ) throws(StepFailure) -> Assembly {
+    var request = OperationRequest(intent: intent, service: service.name, settings: service.path)
+    do throws(StepFailure) {
+      request = try OperationRequest.read(service.layout, id)
+    } catch {
+      audience.warn("\(error.what); operation \(id) is taken up as its records have it")
+    }
+    return try make(request, audience: audience, abort: abort)
+  }
+}

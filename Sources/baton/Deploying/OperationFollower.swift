@@ -1,0 +1,100 @@
+import ControlProtocol
+import Deployment
+import DeploymentRuntime
+import Glibc
+import LinuxSystem
+import Vocabulary
+
+/// Shows an operation to whoever asked for it. It goes on by itself: the first Ctrl-C asks it for an orderly end, the
+/// second only leaves the terminal.
+struct OperationFollower {
+  let service: DeployedService
+  let id: OperationID
+  let process: OperationProcess
+  let display: any OperationDisplay
+
+  enum End {
+    case verdict(OperationVerdict)
+    /// The person left; it goes on.
+    case left
+    /// The process is gone without a last word.
+    case died
+    /// Nobody took the request up.
+    case ignored
+  }
+
+  func follow() -> End {
+    let reader = OperationNewsReader(service.layout, id)
+    let interruptions = Interruptions()
+    while true {
+      let gone = isGone
+      // Looked at before the last reading, so that nothing it said is missed.
+      var news = reader.next()
+      while !news.isEmpty {
+        for item in news {
+          if let verdict = item.verdict { return .verdict(verdict) }
+          display.show(item)
+        }
+        news = reader.next()
+      }
+      if gone { return hasBegun ? .died : .ignored }
+      switch interruptions.taken() {
+      case 0: break
+      case 1:
+        let isHeard = AbortPipe.ask(service.layout, id)
+        display.say(
+          isHeard
+            ? "asked for an orderly end; Ctrl-C again leaves it alone on the host"
+            : "it cannot be asked yet; Ctrl-C again leaves it alone on the host")
+      default: return .left
+      }
+      display.tick()
+      reader.wait(atMost: .seconds(1), or: [interruptions.readable, process.pidfd].compactMap { $0 })
+    }
+  }
+
+  private var hasBegun: Bool { !StepLog.peek(service.layout, id).isEmpty }
+
+  private var isGone: Bool {
+    if let isRunning = process.isRunning { return !isRunning }
+    return hasBegun && !StepLog.isAlive(service.layout, id)
+  }
+}
+
+/// Ctrl-C as something to wait for.
+final class Interruptions {
+  private(set) var readable: Descriptor?
+  private var writable: Descriptor?
+  private var count = 0
+
+  init() {
+    guard let pipe = try? Descriptor.pipe(nonblockingReader: true) else { return }
+    readable = pipe.reader
+    writable = pipe.writer
+    interruptionTarget = pipe.writer.raw
+    for number in [SIGINT, SIGTERM] {
+      signal(number) { _ in
+        var byte: UInt8 = 1
+        let before = errno
+        _ = write(interruptionTarget, &byte, 1)
+        errno = before
+      }
+    }
+  }
+
+  deinit {
+    for number in [SIGINT, SIGTERM] { signal(number, SIG_DFL) }
+    interruptionTarget = -1
+  }
+
+  /// How many there were, 0 when none is new.
+  func taken() -> Int {
+    var bytes = [UInt8](repeating: 0, count: 64)
+    guard let readable, case let fresh = read(readable.raw, &bytes, bytes.count), fresh > 0 else { return 0 }
+    count += fresh
+    return count
+  }
+}
+
+/// Written before the handlers are placed, read by them alone.
+nonisolated(unsafe) private var interruptionTarget: Int32 = -1
