@@ -63,7 +63,11 @@ class BatondWithReleases(Batond):
 
     def try_reload(self):
         """true: accepted."""
-        return "error" not in self.call("io.baton.Service.Reload", wait=True)
+        # Nobody reads them here: a full pipe would hold up the workers that write them.
+        self.stamps.forget()
+        answer = self.call("io.baton.Service.Reload", wait=True)
+        self.refusal = answer.get("parameters") if "error" in answer else None
+        return self.refusal is None
 
 
 class ServerStarterWithReleases(ServerStarter):
@@ -122,6 +126,7 @@ def run(bench, measure, subject, kinds, rounds):
                 subject.releases.switch(number)
                 if not subject.try_reload():
                     good_refused += 1
+                    bench.say(f"bad {turn + 1}: {subject.name}: refused a good version: {subject.refusal}")
     finally:
         report = load.report()
     measure.set(subject, "reloads", number)
