@@ -13,10 +13,17 @@ extension Supervisor {
       let listener = listener(
         for: socket, fresh: fresh, keepsOld: change.kind != .handover || kept.contains(socket.name))
       generations[change.candidate]?.bindings[socket.name] = listener
-      guard listener == fresh else { continue }
+      if listener == fresh {
+        nextListener += 1
+        pending.insert(fresh)
+        actions.append(.open(fresh, socket: socket.name, generation: change.candidate))
+      }
+      guard groups[socket.key]?.needsCushion(for: listener) == true else { continue }
+      let cushion = ListenerID(key: socket.key, number: nextListener)
       nextListener += 1
-      pending.insert(fresh)
-      actions.append(.open(fresh, socket: socket.name, generation: change.candidate))
+      pending.insert(cushion)
+      groups[socket.key]?.addCushion(cushion)
+      actions.append(.open(cushion, socket: socket.name, generation: change.candidate))
     }
     enter(change, .opening(pending))
     return actions
@@ -46,6 +53,7 @@ extension Supervisor {
   }
 
   mutating func listenerRefused(_ listener: ListenerID, _ text: String, at now: Instant) -> [Action] {
+    if groups[listener.key]?.idle.contains(listener) == true { return cushionRefused(listener) }
     forgetListener(listener)
     guard case .changing(let change) = phase, case .opening(let pending) = change.step, pending.contains(listener)
     else { return [] }
@@ -53,7 +61,18 @@ extension Supervisor {
     return failStart(change, .listener(listener, text), at: now)
   }
 
+  /// A handover is no worse without it than one of two listeners is.
+  private mutating func cushionRefused(_ listener: ListenerID) -> [Action] {
+    groups[listener.key]?.refused(listener)
+    guard case .changing(let change) = phase, case .opening(var pending) = change.step,
+      pending.remove(listener) != nil
+    else { return [] }
+    enter(change, .opening(pending))
+    return []
+  }
+
   mutating func listenerMustBeShared(_ listener: ListenerID, at now: Instant) -> [Action] {
+    if groups[listener.key]?.idle.contains(listener) == true { return cushionRefused(listener) }
     guard groups[listener.key].map({ $0.members != [listener] }) == true else {
       return listenerRefused(listener, "there is no other listener to share", at: now)
     }

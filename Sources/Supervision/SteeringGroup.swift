@@ -79,8 +79,12 @@ package enum SteeringProgram: Hashable, Sendable {
 /// The kernel knows a listener only by its place: the order of joining, and when one leaves, the last moves into the gap.
 /// **Invariant**: before and after each join and each leave, every place the program can return is valid and means the
 /// same listener, or only one listener is left. Where closing one would break that, it stays in its place, open and idle,
-/// until a later change allows it to go or a new generation takes it: nothing has to be made for that, so nothing can
-/// fail. (Source: socket(7) SO_ATTACH_REUSEPORT_CBPF, and the kernel's reuseport_detach_sock.)
+/// until a later change allows it to go or a new generation takes it.
+///
+/// A worker can shut its listener down at any time, and the kernel moves the last one before we know. While that could
+/// move the serving one out of its place among several others, an idle one stands behind it and is moved instead: the
+/// cushion. It joins together with a candidate, before it can be needed; where it cannot be made, only this is lost.
+/// (Source: socket(7) SO_ATTACH_REUSEPORT_CBPF, and the kernel's reuseport_detach_sock.)
 package struct SteeringGroup: Hashable, Sendable {
   package let kind: SteeringKind
   /// In the kernel's order.
@@ -116,9 +120,9 @@ package struct SteeringGroup: Hashable, Sendable {
 
   // MARK: Joining
 
-  /// The listener a new generation gets: an idle one, else `fresh`, which is to be opened.
+  /// The listener a new generation gets: the first idle one, else `fresh`, which is to be opened.
   package mutating func admit(_ fresh: ListenerID) -> ListenerID {
-    if let taken = idle.min() {
+    if let taken = members.first(where: idle.contains) {
       idle.remove(taken)
       return taken
     }
@@ -126,8 +130,28 @@ package struct SteeringGroup: Hashable, Sendable {
     return fresh
   }
 
+  /// Whether a cushion has to join with `candidate`: now, or once it serves, the last one could be moved out of use.
+  /// Nobody can shut a datagram socket down.
+  package func needsCushion(for candidate: ListenerID) -> Bool {
+    kind == .program && members.count > 2 && candidate != serving
+      && (members.last == serving || members.last == candidate)
+      && idle.count < Self.mostIdle
+  }
+
+  /// So many idle ones stand in front of the serving one only where its workers shut it down again and again.
+  private static let mostIdle = 4
+
+  /// `cushion` joins as the last, idle.
+  package mutating func addCushion(_ cushion: ListenerID) {
+    members.append(cushion)
+    idle.insert(cushion)
+  }
+
   /// It could not be made: the kernel never had it.
-  mutating func refused(_ listener: ListenerID) { members.removeAll { $0 == listener } }
+  mutating func refused(_ listener: ListenerID) {
+    members.removeAll { $0 == listener }
+    idle.remove(listener)
+  }
 
   /// Unix sockets are told apart by their path, so that an outside copy of one does no harm.
   mutating func makePermanent(_ listener: ListenerID) {
@@ -224,7 +248,7 @@ package struct SteeringGroup: Hashable, Sendable {
 
   private mutating func closeIdle() -> [Step] {
     var steps: [Step] = []
-    while let one = idle.sorted().first(where: canClose) {
+    while let one = members.last(where: { idle.contains($0) && canClose($0) }) {
       remove(one)
       // With one listener left any place means it; the program is put right before another may join.
       steps += [.close(one)] + attach()
@@ -232,10 +256,21 @@ package struct SteeringGroup: Hashable, Sendable {
     return steps
   }
 
-  /// Whether the kernel's move of the last member into the gap leaves each place of the program as it is.
+  /// Whether the kernel's move of the last member into the gap leaves each place of the program as it is, also when
+  /// another one leaves by itself afterwards.
   private func canClose(_ listener: ListenerID) -> Bool {
     guard !permanent.contains(listener), let last = members.last else { return false }
-    return !isOrdered || last == listener || members.count == 2 || !rule.listeners.contains(last)
+    guard isOrdered, members.count > 2 else { return true }
+    guard last == listener || !rule.listeners.contains(last) else { return false }
+    var rest = self
+    rest.remove(listener)
+    return !rest.isMovable
+  }
+
+  /// Whether somebody's worker can move one that serves, or will, out of its place, with others left to be met instead.
+  private var isMovable: Bool {
+    guard kind == .program, members.count > 2, let last = members.last, !idle.contains(last) else { return false }
+    return members.contains { $0 != last && !idle.contains($0) }
   }
 
   private mutating func remove(_ listener: ListenerID) {

@@ -12,6 +12,8 @@ package final class Listeners {
   private let loop: EventLoop
   private let manager: ManagerLink
   private var entries: [ListenerID: Entry] = [:]
+  /// Several share an address.
+  private var isCrowded = false
   /// Passed by systemd, from a socket unit or from its store, until a socket of the settings takes them.
   private var inherited: [(name: String, descriptor: Descriptor)]
   private var signs: [SocketKey: ProbeSign] = [:]
@@ -64,6 +66,7 @@ package final class Listeners {
   }
 
   private func admit(_ id: ListenerID, _ entry: Entry) {
+    isCrowded = isCrowded || entries.keys.contains { $0.key == id.key }
     entries[id] = entry
     watchHangup(id)
     // What a socket unit holds, systemd passes anew by itself.
@@ -228,12 +231,24 @@ package final class Listeners {
     case .tcp, .unix: break
     }
     let registration = try? loop.register(entry.descriptor, events: []) { [unowned self] _ in
-      guard let entry = entries[id], !entry.descriptor.isListening else { return }
-      entry.hangup?.cancel()
-      entries[id]?.hangup = nil
-      send(.listenerLeft(id))
+      if takeDeparture(of: id) { send(.listenerLeft(id)) }
     }
     entries[id]?.hangup = registration
+  }
+
+  /// Whether somebody shut it down, said once.
+  private func takeDeparture(of id: ListenerID) -> Bool {
+    guard let entry = entries[id], entry.hangup != nil, !entry.descriptor.isListening else { return false }
+    entry.hangup?.cancel()
+    entries[id]?.hangup = nil
+    return true
+  }
+
+  /// Those shut down that the loop has not told of yet. Asked before each decision while several share an address: one
+  /// that opens or closes a listener must start from the order the kernel has.
+  func takeDepartures() -> [ListenerID] {
+    guard isCrowded else { return [] }
+    return entries.keys.sorted().filter { takeDeparture(of: $0) }
   }
 
   func relisten(_ id: ListenerID) {
@@ -262,6 +277,7 @@ package final class Listeners {
     }
     entry.descriptor.close()
     if !entries.keys.contains(where: { $0.key == id.key }) { unsteered.remove(id.key) }
+    isCrowded = Set(entries.keys.map(\.key)).count < entries.count
   }
 
   /// Before a stop for good: systemd forgets them. Their sockets live until we end.

@@ -138,7 +138,8 @@ package final class Runtime {
     while next < inbox.count {
       let event = inbox[next]
       next += 1
-      for action in core.handle(event, at: .monotonicNow()) { perform(action) }
+      for departed in listeners.takeDepartures() { decide(.listenerLeft(departed)) }
+      decide(event)
       if next > 256 {
         inbox.removeFirst(next)
         next = 0
@@ -148,6 +149,10 @@ package final class Runtime {
     isHandling = false
     armTick()
     manager.tell(status: statusLine, isBusy: isBusy)
+  }
+
+  private func decide(_ event: Event) {
+    for action in core.handle(event, at: .monotonicNow()) { perform(action) }
   }
 
   private func armTick() {

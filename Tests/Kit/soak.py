@@ -20,7 +20,7 @@ from kit.supervisor import Supervisor, service  # noqa: E402
 from kit.waiting import wait_until  # noqa: E402
 
 RATE = 300
-BAD = ("exits-at-start", "answers-500", "wrong-body", "crash-loop", "hangs-accept")
+BAD = ("exits-at-start", "answers-500", "wrong-body", "crash-loop", "hangs-accept", "closes-listener")
 # What a client sees of a worker that was killed while it answered; never a refusal, never a hang.
 CUT = {"reset", "closed-before-answer", "cut-in-answer"}
 

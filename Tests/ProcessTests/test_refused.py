@@ -1,5 +1,6 @@
 """A generation that is no good is refused: no client meets it, the old one serves on, and the verdict says why."""
 
+import random
 import unittest
 
 from kit import fixtures, http, varlink
@@ -65,6 +66,21 @@ class Refused(unittest.TestCase):
 
     def test_closes_the_listener_it_was_given(self):
         self.refuse(lambda made: made.bad("closes-listener"))
+
+    def test_good_ones_and_some_that_close_their_listener_in_any_order(self):
+        # The kernel moves the last listener into the gap: that must never be the one that serves clients.
+        dice = random.Random(5)
+        with running() as supervisor, Load(supervisor.of.port, 1500, "--mode", "new") as load:
+            for _ in range(240):
+                if dice.random() < 0.5:
+                    supervisor.of.engines["web"] = supervisor.of.web(workers=dice.randint(1, 5))
+                    supervisor.reload()
+                else:
+                    supervisor.of.bad(dice.choice(("closes-listener", "exits-at-start")))
+                    supervisor.refused()
+            load.stop()
+            self.assertEqual(load.report.failed, 0, load.report)
+            self.assertEqual(fixtures.counts(supervisor.of.bad_counts)["clients"], 0)
 
     def test_one_bad_worker_of_an_engine_behind_others(self):
         def second_engine(made):

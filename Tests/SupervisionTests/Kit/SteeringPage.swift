@@ -2,7 +2,7 @@ import Vocabulary
 
 @testable import Supervision
 
-/// docs/states/steering.md: every order of up to three listeners, and what each move does to it.
+/// docs/states/steering.md: every order of the listeners of up to three generations, and what each move does to it.
 enum SteeringPage {
   private struct State: Hashable {
     var group: SteeringGroup
@@ -32,7 +32,8 @@ enum SteeringPage {
       The listeners of one address in the kernel's order, from place 0 on: `S` serves, `C` is a candidate's with its
       questions or its share, `d` belongs to another generation (one that drains, or a candidate before it is asked),
       `i` is idle: nobody's, met by nobody, closed as soon as that moves no listener in use. The kernel moves the last
-      one into a gap. Steps are done in this order with nothing in between; numbers are places. Before and after each of
+      one into a gap. With the third one an idle one joins behind it, the cushion: whoever leaves by itself, the kernel
+      moves that one. Steps are done in this order with nothing in between; numbers are places. Before and after each of
       them clients meet only whom the rule names.
 
       ```mermaid
@@ -69,11 +70,14 @@ enum SteeringPage {
     func add(_ name: String, _ change: (inout State) -> [SteeringGroup.Step]) {
       var next = state
       let steps = change(&next)
-      if next.group.members.count <= 3 { all.append((name, next, steps)) }
+      let group = next.group
+      let isShown = group.members.count <= 3 || group.members.count == 4 && group.idle.count == 1
+      if isShown && next.bound.count <= 3 { all.append((name, next, steps)) }
     }
     add("join") { next in
-      let fresh = ListenerID.http((1...9).first { !state.group.members.contains(.http($0)) } ?? 9)
-      next.bound.insert(next.group.admit(fresh))
+      let candidate = next.group.admit(unused(next))
+      next.bound.insert(candidate)
+      if next.group.needsCushion(for: candidate) { next.group.addCushion(unused(next)) }
       return []
     }
     for (place, one) in state.group.members.enumerated() where state.bound.contains(one) {
@@ -97,6 +101,10 @@ enum SteeringPage {
       }
     }
     return all
+  }
+
+  private static func unused(_ state: State) -> ListenerID {
+    .http((1...9).first { !state.group.members.contains(.http($0)) } ?? 9)
   }
 
   private static func layout(_ state: State) -> String {
