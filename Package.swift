@@ -50,6 +50,8 @@ let package = Package(
       name: "CArchive",
       linkerSettings: [.linkedLibrary("archive"), .linkedLibrary("zstd"), .linkedLibrary("z")]),
     .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
+    // SHA-256 at the processor's own speed in 300 KB that libarchive loads anyway; OpenSSL brings 5 MB. See docs/decisions.
+    .systemLibrary(name: "CNettle", pkgConfig: "nettle", providers: [.apt(["nettle-dev"])]),
     layer("LinuxSystem", ["Vocabulary", "CLinux"]),
     layer("JSON", ["Vocabulary", "CJansson"]),
 
@@ -78,8 +80,8 @@ let package = Package(
     layer(
       "DeploymentRuntime",
       [
-        "Vocabulary", "LinuxSystem", "CLinux", "CArchive", "CSQLite", "JSON", "Systemd", "Deployment", "Settings",
-        "Ledger", "Probing", "ControlProtocol", "ControlClient",
+        "Vocabulary", "LinuxSystem", "CLinux", "CArchive", "CNettle", "CSQLite", "JSON", "Systemd", "Deployment",
+        "Settings", "Ledger", "Probing", "ControlProtocol", "ControlClient",
       ]),
 
     // Layer 5: programs: parse, wire, run, exit code.
