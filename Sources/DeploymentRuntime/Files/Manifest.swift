@@ -62,6 +62,9 @@ package struct Manifest: Hashable, Sendable {
     return Manifest(origin: origin, outside: outside, items: items, treeHash: hash)
   }
 
+  /// What ``DurableFiles/write(_:to:)`` wrote; anything else, and anything incomplete, is `damaged`.
+  package static func read(_ path: String) throws(ManifestError) -> Manifest { try ManifestText.read(path) }
+
   /// How a directory differs from this: none is what a release must be. Without `contents` only names, kinds, modes and
   /// sizes are looked at.
   package func differences(in directory: String, contents: Bool = true, limit: Int = 20) throws(ManifestError)

@@ -7,7 +7,7 @@ internal import Vocabulary
 ///     d 755 bin
 ///     f 755 182304 9f86d081… bin/main
 ///     l shared/logs ../../shared/logs
-package enum ManifestText {
+enum ManifestText {
   private static let title = "baton-manifest 1"
   /// A file that is larger is none of ours.
   static let sizeLimit = 256 << 20
@@ -62,7 +62,7 @@ package enum ManifestText {
 
   // MARK: Reading
 
-  package static func read(_ path: String) throws(ManifestError) -> Manifest {
+  static func read(_ path: String) throws(ManifestError) -> Manifest {
     let bytes: [UInt8]
     do { bytes = try readFile(path, limit: sizeLimit) } catch { throw .system(error) }
     return try parse(bytes)
