@@ -17,6 +17,11 @@ package struct FaultPlan {
   private var target: (number: Int, side: Side, fault: Fault)?
   private var log: Descriptor?
 
+  /// For tests inside the process: the effect of this number ends with `errno`.
+  init(number: Int, _ side: Side, errno: Int32) { target = (number, side, .error(errno)) }
+
+  private init() {}
+
   package static func fromEnvironment() -> FaultPlan? {
     #if DEBUG
       var plan = FaultPlan()
