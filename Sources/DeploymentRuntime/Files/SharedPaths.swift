@@ -1,7 +1,7 @@
 package import Deployment
 internal import Glibc
 internal import LinuxSystem
-package import Vocabulary
+internal import Vocabulary
 
 /// Paths of the tree that are links into `shared/` in every release: logs, uploads, what outlives a release.
 package struct SharedPaths {
