@@ -34,6 +34,15 @@ package enum Users {
     }
   }
 
+  package static func name(of id: UInt32) -> String? {
+    withBuffer { buffer, size in
+      var entry = passwd()
+      var result: UnsafeMutablePointer<passwd>?
+      let code = getpwuid_r(id, &entry, buffer, size, &result)
+      return (code, result == nil ? nil : entry.pw_name.map { String(cString: $0) })
+    }
+  }
+
   /// What a process of this user runs with, all groups included. `group` replaces the user's own first group.
   package static func identity(user name: String, group: String?) -> Identity? {
     guard let user = user(named: name) else { return nil }

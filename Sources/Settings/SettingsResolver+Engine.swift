@@ -27,7 +27,7 @@ extension SettingsResolver {
       umask: values.octal(engine.umask, .engineUmask),
       limits: Dictionary(
         engine.limits.map { ($0.key.name, values.limit($0.value, $0.key)) }, uniquingKeysWith: { first, _ in first }),
-      user: values.user(engine.user, .engineUser), group: values.group(engine.group, .engineGroup))
+      user: runner(engine.user, .engineUser), group: values.group(engine.group, .engineGroup))
     return name == nil ? nil : resolved
   }
 

@@ -77,8 +77,20 @@ struct SettingsResolver {
     var environment = values.environment(service.environment)
     for file in service.environmentFiles { readEnvironment(file, directory, &environment) }
     return Settings.Service(
-      description: service.description?.value ?? "", user: values.user(service.user, .serviceUser),
+      description: service.description?.value ?? "", user: runner(service.user, .serviceUser),
       group: values.group(service.group, .serviceGroup), directory: directory ?? "/", environment: environment)
+  }
+
+  /// Who programs run as; only root can start them as somebody else.
+  func runner(_ raw: Located<String>?, _ key: KnownKey) -> String? {
+    guard let name = values.user(raw, key), let raw else { return nil }
+    if purpose == .supervisor, !isRoot, let id = Users.user(named: name)?.id, id != geteuid() {
+      let own = Users.name(of: geteuid()) ?? "uid \(geteuid())"
+      findings.error(
+        "\(key.name) is \(values.quoted(name)), and batond runs as \(own), who may not start programs as others",
+        at: raw.position, hint: "start batond as root, or leave user out")
+    }
+    return name
   }
 
   private mutating func directory(_ service: RawSettings.Service) -> String? {

@@ -1,4 +1,5 @@
 internal import Glibc
+internal import LinuxSystem
 
 /// The commented file `baton init` writes. It passes ``SettingsReader`` as it is if its directory and program exist; each
 /// key that is left out stands in it as a comment with its default, taken from the table of ``KnownKey``.
@@ -26,7 +27,7 @@ package struct StartingFile: Sendable {
     guard geteuid() == 0 else { return nil }
     var status = stat()
     guard stat(directory, &status) == 0, status.st_uid != 0 else { return "nobody" }
-    return Accounts.userName(status.st_uid) ?? "nobody"
+    return Users.name(of: status.st_uid) ?? "nobody"
   }
 
   package var text: String {

@@ -1,3 +1,4 @@
+internal import LinuxSystem
 internal import Vocabulary
 
 /// Turns single raw values into typed ones, with the range and the default of the table. A value that cannot be taken
@@ -132,7 +133,7 @@ struct ValueReader {
 
   func user(_ raw: Located<String>?, _ key: KnownKey) -> String? {
     guard let raw else { return nil }
-    if Accounts.hasUser(raw.value) { return raw.value }
+    if Users.user(named: raw.value) != nil { return raw.value }
     findings.error(
       "\(key.name) is \(quoted(raw.value)), and this host has no such user; a user name is accepted", at: raw.position)
     return nil
@@ -140,7 +141,7 @@ struct ValueReader {
 
   func group(_ raw: Located<String>?, _ key: KnownKey) -> String? {
     guard let raw else { return nil }
-    if Accounts.hasGroup(raw.value) { return raw.value }
+    if Users.group(named: raw.value) != nil { return raw.value }
     findings.error(
       "\(key.name) is \(quoted(raw.value)), and this host has no such group; a group name is accepted", at: raw.position
     )
