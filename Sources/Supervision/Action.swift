@@ -3,7 +3,8 @@ package import Vocabulary
 /// What the runtime is to do, in the order given. It decides nothing and answers with ``Event``s.
 package enum Action: Hashable, Sendable {
   // Settings and operations
-  /// Reads settings and environment anew and resolves the release. Answer: `settingsLoaded` or `settingsRefused`.
+  /// Reads settings and environment anew and resolves the release, the one that the operation asked for or else that
+  /// of `current`. Answer: `settingsLoaded`, `settingsRefused` or `releaseRefused`.
   case loadSettings(OperationID, as: GenerationID)
   /// Ends an operation: the caller gets the verdict.
   case finish(OperationID, Verdict)
@@ -78,11 +79,14 @@ package enum Verdict: Hashable, Sendable {
 /// Why an operation did not do what was asked.
 package enum Refusal: Hashable, Sendable {
   case settings(String)
+  case release(String)
   case worker(WorkerID, WorkerFault)
   case listener(ListenerID, String)
   /// The new generation's listener left its group while it was tried.
   case listenerLeft(ListenerID)
   case disproved(EngineName, String)
+  /// It was proved and waited, and was not committed to.
+  case held(HoldEnd)
   case notExclusive(EngineName)
   case stopped
   case unknownEngine(EngineName)
@@ -93,6 +97,7 @@ package enum Refusal: Hashable, Sendable {
 package enum Note: Hashable, Sendable {
   case generationStarting(GenerationID, from: GenerationID?, OperationID)
   case generationProving(GenerationID)
+  case generationHeld(GenerationID, Duration, OperationID)
   case generationOnTrial(GenerationID, Share, Duration)
   case generationServing(GenerationID, from: GenerationID?, OperationID)
   case handoverAborted(GenerationID, Refusal, OperationID)

@@ -13,8 +13,11 @@ package struct Change: Hashable, Sendable {
     case opening(Set<ListenerID>)
     /// Exits: `proving`, `restoring` (a worker failed), the end (nothing could be started).
     case starting
-    /// Asked through the public address, out of sight of clients. Exits: `trial`, `swapping`, committed, `restoring`.
+    /// Asked through the public address, out of sight of clients. Exits: `holding`, `trial`, `swapping`, committed,
+    /// `restoring`.
     case proving(since: Instant, retryAt: Instant?)
+    /// Proved, and out of sight of clients until whoever asked says so. Exits: `trial`, `swapping`, committed, `restoring`.
+    case holding(until: Instant)
     /// A share of the clients meets the candidate. Exits: `swapping`, committed, `restoring`.
     /// `askAt` is nil while it is being asked again.
     case trial(until: Instant, askAt: Instant?)
@@ -30,6 +33,8 @@ package struct Change: Hashable, Sendable {
   /// The first gave rise to it, the others wait for the same verdict.
   package internal(set) var operations: [OperationID]
   package let candidate: GenerationID
+  /// How long the candidate may wait for `holdReleased`; nil: it does not wait.
+  package let hold: Duration?
   package internal(set) var step: Step = .loading
   /// The engines of the candidate that never run beside those of another generation, in the order of changing over.
   var exclusive: [EngineName] = []
@@ -40,6 +45,7 @@ package struct Change: Hashable, Sendable {
     switch step {
     case .loading, .ending, .opening, .starting, .swapping, .restoring: nil
     case .proving(_, let retryAt): retryAt
+    case .holding(let until): until
     case .trial(_, let askAt): askAt
     }
   }
@@ -57,13 +63,13 @@ extension Supervisor {
     }
   }
 
-  mutating func reload(_ operation: OperationID) -> [Action] {
+  mutating func reload(_ operation: OperationID, _ wish: ReloadWish) -> [Action] {
     switch phase {
     case .new, .stopping, .ended: return [.finish(operation, .refused(.stopped, serving: serving))]
-    case .steady where scaling == nil: return begin(.handover, [operation])
+    case .steady where scaling == nil: return begin(.handover, [operation], hold: wish.hold)
     case .steady, .changing:
       guard waitingReloads.count < Self.maxWaitingReloads else { return [.finish(operation, .busy(nil))] }
-      waitingReloads.append(operation)
+      waitingReloads.append(WaitingReload(operation: operation, wish: wish))
       return []
     }
   }
@@ -78,9 +84,9 @@ extension Supervisor {
     }
   }
 
-  mutating func begin(_ kind: Change.Kind, _ operations: [OperationID]) -> [Action] {
+  mutating func begin(_ kind: Change.Kind, _ operations: [OperationID], hold: Duration? = nil) -> [Action] {
     guard let operation = operations.first else { return [] }
-    let change = Change(kind: kind, operations: operations, candidate: nextGeneration)
+    let change = Change(kind: kind, operations: operations, candidate: nextGeneration, hold: hold)
     nextGeneration = nextGeneration.next
     phase = .changing(change)
     let tell: [Action] = kind == .first ? [] : [.tell(.reloading)]
@@ -101,6 +107,13 @@ extension Supervisor {
       return [note]
     }
     return [note] + openListeners(change)
+  }
+
+  mutating func releaseRefused(_ operation: OperationID, _ text: String) -> [Action] {
+    guard case .changing(let change) = phase, change.step == .loading, change.operations.first == operation else {
+      return []
+    }
+    return conclude(change, .refused(.release(text), serving: serving)) + [.forget(change.candidate)]
   }
 
   mutating func settingsRefused(_ operation: OperationID, _ text: String, at now: Instant) -> [Action] {
@@ -130,6 +143,7 @@ extension Supervisor {
       return steer(change) { .probes(candidate: $0, serving: $1) }
     case .starting: return advanceStarting(change, at: now)
     case .proving(let since, let retryAt): return advanceProving(change, since: since, retryAt: retryAt, at: now)
+    case .holding(let until): return advanceHolding(change, until: until, at: now)
     case .trial(let until, let askAt): return advanceTrial(change, until: until, askAt: askAt, at: now)
     case .swapping(let name, let swap): return advanceSwap(change, name, swap, at: now)
     case .restoring(let refusal): return advanceRestoring(change, refusal, at: now)
@@ -186,7 +200,9 @@ extension Supervisor {
 
   /// The first generation, or one after a restart, cannot serve, and there is no other.
   mutating func failStart(_ change: Change, _ refusal: Refusal, at now: Instant) -> [Action] {
-    let answers = (change.operations + waitingReloads).map { Action.finish($0, .refused(refusal, serving: nil)) }
+    let answers = (change.operations + waitingReloads.map(\.operation)).map {
+      Action.finish($0, .refused(refusal, serving: nil))
+    }
     waitingReloads = []
     phase = .steady
     return answers + stop(.failure, at: now)

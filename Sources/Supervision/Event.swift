@@ -4,7 +4,9 @@ package import Vocabulary
 package enum Event: Hashable, Sendable {
   // Asked by people and the manager
   case start(OperationID)
-  case reload(OperationID)
+  case reload(OperationID, ReloadWish = ReloadWish())
+  /// The word a held candidate waits for.
+  case holdReleased(OperationID, HoldRelease)
   /// Interrupts: every worker ends in order, then a new generation starts behind the same listeners.
   case restart(OperationID)
   case scale(EngineName, to: Int, OperationID)
@@ -15,6 +17,8 @@ package enum Event: Hashable, Sendable {
   // Settings
   case settingsLoaded(OperationID, GenerationPlan)
   case settingsRefused(OperationID, String)
+  /// The release that was asked for is not there, or no release.
+  case releaseRefused(OperationID, String)
 
   // Listeners
   /// `isPermanent`: it was handed over by a socket unit, which keeps a copy of its own.

@@ -58,12 +58,12 @@ extension Supervisor {
       }
       enter(change, .proving(since: since, retryAt: now + Self.proofInterval))
       return []
-    case .passed: return tryOut(change, at: now)
+    case .passed: return change.hold.map { hold(change, for: $0, at: now) } ?? tryOut(change, at: now)
     }
   }
 
   /// Proved: clients may meet it, at first a share of them where the settings say so.
-  private mutating func tryOut(_ change: Change, at now: Instant) -> [Action] {
+  mutating func tryOut(_ change: Change, at now: Instant) -> [Action] {
     guard change.kind == .handover, let trial = generations[change.candidate]?.plan.trial else {
       return swapNext(change, after: nil, at: now)
     }

@@ -79,7 +79,7 @@ extension Supervisor {
     var operations: [OperationID] = []
     if case .changing(let change) = phase { operations += change.operations }
     if let scaling { operations.append(scaling.operation) }
-    operations += waitingReloads
+    operations += waitingReloads.map(\.operation)
     scaling = nil
     waitingReloads = []
     return operations.map { .finish($0, .refused(.stopped, serving: serving)) }

@@ -28,7 +28,7 @@ package struct Supervisor: Hashable, Sendable {
   package internal(set) var serving: GenerationID?
   package internal(set) var groups: [SocketKey: SteeringGroup] = [:]
   /// Reloads that came while another change was under way: one change will answer them all.
-  package internal(set) var waitingReloads: [OperationID] = []
+  var waitingReloads: [WaitingReload] = []
   package internal(set) var scaling: Scaling?
   var nextGeneration: GenerationID
   var nextListener: UInt64
@@ -84,13 +84,15 @@ package struct Supervisor: Hashable, Sendable {
   private mutating func observe(_ event: Event, at now: Instant) -> [Action] {
     switch event {
     case .start(let operation): start(operation)
-    case .reload(let operation): reload(operation)
+    case .reload(let operation, let wish): reload(operation, wish)
+    case .holdReleased(let operation, let release): holdReleased(operation, release, at: now)
     case .restart(let operation): restart(operation)
     case .scale(let engine, let count, let operation): scale(engine, to: count, operation, at: now)
     case .stop(let cause): stop(cause, at: now)
     case .stopNow: stopNow(at: now)
     case .settingsLoaded(let operation, let plan): settingsLoaded(operation, plan)
     case .settingsRefused(let operation, let text): settingsRefused(operation, text, at: now)
+    case .releaseRefused(let operation, let text): releaseRefused(operation, text)
     case .listenerOpened(let listener, let isPermanent): listenerOpened(listener, isPermanent: isPermanent)
     case .listenerRefused(let listener, let text): listenerRefused(listener, text, at: now)
     case .listenerMustBeShared(let listener): listenerMustBeShared(listener, at: now)
@@ -144,9 +146,8 @@ package struct Supervisor: Hashable, Sendable {
   }
 
   private mutating func takeWaitingReloads() -> [Action] {
-    guard scaling == nil, !waitingReloads.isEmpty else { return [] }
-    let operations = waitingReloads
-    waitingReloads = []
-    return begin(.handover, operations)
+    guard scaling == nil else { return [] }
+    let next = nextWaitingReloads()
+    return begin(.handover, next.map(\.operation), hold: next.first?.wish.hold)
   }
 }

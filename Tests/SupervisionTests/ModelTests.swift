@@ -27,7 +27,8 @@ import Vocabulary
 
   /// A model that never gets somewhere proves nothing about it.
   private static let everyStep: Set<String> = [
-    "first: proving", "handover: loading", "handover: starting", "handover: proving", "handover: trial",
+    "first: proving", "handover: loading", "handover: starting", "handover: proving", "handover: holding",
+    "handover: trial",
     "handover: swapping, endingOld", "handover: swapping, startingNew", "handover: restoring", "restart: ending",
     "intake: quieting", "engines: ending", "engines: clearing", "database: ending", "database: running",
     "database: closing", "redis: ending", "redis: running", "ended",

@@ -39,7 +39,7 @@ import Vocabulary
         """,
       order: [
         "new", "first: loading", "first: opening", "first: starting", "first: proving", "steady", "handover: loading",
-        "handover: opening", "handover: starting", "handover: proving", "handover: trial",
+        "handover: opening", "handover: starting", "handover: proving", "handover: holding", "handover: trial",
         "handover: swapping, endingOld", "handover: swapping, startingNew", "handover: swapping, provingNew",
         "handover: restoring", "restart: loading", "restart: ending", "restart: starting", "restart: proving",
         "stopping",

@@ -317,7 +317,14 @@ struct FakeHost {
 
   private mutating func disturb() throws(Broken) {
     switch random.below(100) {
-    case 0..<45: try happen(.reload(newOperation()))
+    case 0..<30: try happen(.reload(newOperation()))
+    case 30..<45:
+      let operation = newOperation()
+      let isHasty = random.chance(20)
+      later(
+        isHasty ? .zero : random.duration(.zero, .seconds(8)),
+        .tell(.holdReleased(operation, random.pick([.commit, .commit, .abort(.asked), .abort(.callerLeft)]))))
+      try happen(.reload(operation, ReloadWish(release: ReleaseID("r"), hold: .seconds(6))))
     case 45..<55: try happen(.restart(newOperation()))
     case 55..<65:
       try happen(.scale(random.pick(FakeService.names), to: Int(random.below(5)), newOperation()))

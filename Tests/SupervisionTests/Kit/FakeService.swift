@@ -110,6 +110,7 @@ extension Change.Step {
     case .opening: "opening"
     case .starting: "starting"
     case .proving: "proving"
+    case .holding: "holding"
     case .trial: "trial"
     case .swapping(_, let swap): "swapping, \(swap)"
     case .restoring: "restoring"

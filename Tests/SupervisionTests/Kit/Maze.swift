@@ -7,6 +7,9 @@ import Vocabulary
 struct Maze: Hashable {
   struct Limits: Hashable {
     var reloads = 1
+    /// Reloads that hold, and words about them.
+    var holds = 0
+    var words = 0
     var restarts = 0
     var scales = 0
     var stops = 1
@@ -26,6 +29,8 @@ struct Maze: Hashable {
   var owed: Set<Event> = []
   var opens: [ListenerID] = []
   var operations = 0
+  /// Operations that asked for a hold.
+  var held: Set<OperationID> = []
 
   /// Enough to tell most states apart; equality looks at everything.
   func hash(into hasher: inout Hasher) {
@@ -63,6 +68,14 @@ struct Maze: Hashable {
       moves += core.groups.values.flatMap { $0.members }.filter { witness.holds($0) }.map { .listenerLeft($0) }
     }
     if limits.reloads > 0 { moves.append(.reload(OperationID("op\(operations)"))) }
+    if limits.holds > 0 {
+      moves.append(.reload(OperationID("op\(operations)"), ReloadWish(release: ReleaseID("r"), hold: .seconds(5))))
+    }
+    if limits.words > 0 {
+      for operation in held {
+        moves += [HoldRelease.commit, .abort(.asked), .abort(.callerLeft)].map { .holdReleased(operation, $0) }
+      }
+    }
     if limits.restarts > 0 { moves.append(.restart(OperationID("op\(operations)"))) }
     if limits.scales > 0 { moves.append(.scale(Names.web, to: 2, OperationID("op\(operations)"))) }
     if limits.stops > 0 { moves += [.stop(.stop), .stop(.restart), .stopNow] }
@@ -74,7 +87,9 @@ struct Maze: Hashable {
   private func answers(to event: Event) -> [Event] {
     guard limits.refusals > 0 else { return [event] }
     switch event {
-    case .settingsLoaded(let operation, _): return [event, .settingsRefused(operation, "line 3")]
+    case .settingsLoaded(let operation, _):
+      let refusals = [Event.settingsRefused(operation, "line 3")]
+      return [event] + refusals + (held.contains(operation) ? [.releaseRefused(operation, "it is not there")] : [])
     case .ready(let id) where core.worker(id)?.isStarting == true: return [event, .spawnFailed(id, "ENOENT")]
     case .proofAnswered(let id, let engine, let number, _):
       return [event, .proofAnswered(id, engine, number: number, failure: "500")]
@@ -119,7 +134,10 @@ struct Maze: Hashable {
     default: break
     }
     switch event {
-    case .reload: limits.reloads -= 1
+    case .reload(let operation, let wish):
+      if wish.hold == nil { limits.reloads -= 1 } else { limits.holds -= 1 }
+      if wish.hold != nil { held.insert(operation) }
+    case .holdReleased: limits.words -= 1
     case .restart: limits.restarts -= 1
     case .scale: limits.scales -= 1
     case .stop, .stopNow: limits.stops -= 1
@@ -129,7 +147,7 @@ struct Maze: Hashable {
     case .listenerRefused(let listener, _), .listenerMustBeShared(let listener):
       opens.removeAll { $0 == listener }
       limits.refusals -= 1
-    case .settingsRefused(let operation, _):
+    case .settingsRefused(let operation, _), .releaseRefused(let operation, _):
       limits.refusals -= 1
       owed = owed.filter { if case .settingsLoaded(operation, _) = $0 { false } else { true } }
     case .spawnFailed(let id, _):

@@ -27,13 +27,17 @@ extension Event {
   var name: String {
     switch self {
     case .start: "start"
-    case .reload: "reload"
+    case .reload(_, let wish): wish.hold == nil ? "reload" : "reload, held"
+    case .holdReleased(_, .commit): "hold released: commit"
+    case .holdReleased(_, .abort(.asked)): "hold released: abort"
+    case .holdReleased(_, .abort): "hold released: caller left"
     case .restart: "restart"
     case .scale: "scale"
     case .stop: "stop"
     case .stopNow: "stop now"
     case .settingsLoaded: "settings loaded"
     case .settingsRefused: "settings refused"
+    case .releaseRefused: "release refused"
     case .listenerOpened: "listener opened"
     case .listenerRefused: "listener refused"
     case .listenerMustBeShared: "listener must be shared"

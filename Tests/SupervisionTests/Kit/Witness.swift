@@ -25,6 +25,8 @@ struct Witness: Hashable {
   /// Candidates of a handover that gave a wrong answer.
   private var disproved: Set<GenerationID> = []
   private(set) var open: Set<OperationID> = []
+  /// Of reloads that hold: whether somebody said "commit" while their candidate waited.
+  private var holds: [OperationID: Bool] = [:]
   private(set) var isStopping = false
   private(set) var hasExited = false
   private var now = Instant.zero
@@ -37,8 +39,11 @@ struct Witness: Hashable {
     shutDown = []
     answering = committed
     switch event {
-    case .start(let operation), .reload(let operation), .restart(let operation), .scale(_, _, let operation):
+    case .reload(let operation, let wish):
       open.insert(operation)
+      if wish.hold != nil { holds[operation] = false }
+    case .start(let operation), .restart(let operation), .scale(_, _, let operation): open.insert(operation)
+    case .holdReleased(let operation, .commit): if core.held(operation) != nil { holds[operation] = true }
     case .proofAnswered(let id, let engine, let number, .some):
       // Answers to an earlier round are late.
       let isAsked = core.generations[id]?.engine(engine)?.proof?.numbers.contains(number) == true
@@ -97,8 +102,9 @@ struct Witness: Hashable {
       let left = processes.values.filter { $0.engine.stage <= .database && $0.counts(at: now) }
       if !left.isEmpty { return "the ledger is closed while engines run: \(left.map(\.engine.name))" }
     case .finish(let operation, let verdict):
+      holds[operation] = nil
       if open.remove(operation) == nil { return "a second verdict for \(operation): \(verdict)" }
-    case .note(let note): return heed(note)
+    case .note(let note): return heed(note, after)
     case .exit:
       hasExited = true
       if processes.values.contains(where: { $0.counts(at: now) }) { return "exit while \(processes.keys) run" }
@@ -113,13 +119,18 @@ struct Witness: Hashable {
     return nil
   }
 
-  private mutating func heed(_ note: Note) -> String? {
+  private mutating func heed(_ note: Note, _ core: Supervisor) -> String? {
     switch note {
-    case .generationServing(let id, _, _):
+    case .generationServing(let id, _, let operation):
+      if holds[operation] == false { return "generation \(id) is committed to without the word it waits for" }
       if disproved.contains(id) { return "generation \(id) is committed to though it gave a wrong answer" }
       committed.insert(id)
       onTrial.remove(id)
-    case .generationOnTrial(let id, _, _): onTrial.insert(id)
+    case .generationOnTrial(let id, _, _):
+      if case .changing(let change) = core.phase, change.operations.contains(where: { holds[$0] == false }) {
+        return "generation \(id) meets clients without the word it waits for"
+      }
+      onTrial.insert(id)
     case .handoverAborted(let id, _, _): onTrial.remove(id)
     default: break
     }
@@ -171,7 +182,7 @@ struct Witness: Hashable {
     case .changing(let change):
       switch change.step {
       case .swapping(let name, _) where name == id.engine: return nil
-      case .loading, .ending, .opening, .starting, .proving, .trial, .swapping, .restoring:
+      case .loading, .ending, .opening, .starting, .proving, .holding, .trial, .swapping, .restoring:
         return "\(id) is ended before its successor serves"
       }
     case .new, .stopping, .ended: return "\(id) is ended in no phase for that"
