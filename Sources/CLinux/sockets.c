@@ -39,6 +39,47 @@ static socklen_t to_kernel(const struct cl_address *address, struct sockaddr_sto
   }
 }
 
+ssize_t cl_send_with(int fd, const void *bytes, size_t length, int passed) {
+  union {
+    char bytes[CMSG_SPACE(sizeof(int))];
+    struct cmsghdr align;
+  } control;
+  memset(&control, 0, sizeof control);
+  struct iovec part = {.iov_base = (void *)bytes, .iov_len = length};
+  struct msghdr message = {
+      .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+  struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(sizeof(int));
+  memcpy(CMSG_DATA(header), &passed, sizeof passed);
+  return sendmsg(fd, &message, MSG_NOSIGNAL);
+}
+
+ssize_t cl_receive_with(int fd, void *bytes, size_t length, int *passed) {
+  // Room for all that may come at once (SCM_MAX_FD): what is cut off for want of room would be lost, not closed by us.
+  union {
+    char bytes[CMSG_SPACE(sizeof(int) * 253)];
+    struct cmsghdr align;
+  } control;
+  struct iovec part = {.iov_base = bytes, .iov_len = length};
+  struct msghdr message = {
+      .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+  *passed = -1;
+  ssize_t count = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
+  if (count < 0) return count;
+  for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
+    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+    size_t descriptors = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (size_t index = 0; index < descriptors; index++) {
+      int descriptor;
+      memcpy(&descriptor, CMSG_DATA(header) + index * sizeof(int), sizeof descriptor);
+      if (*passed < 0) *passed = descriptor; else close(descriptor);
+    }
+  }
+  return count;
+}
+
 int cl_bind(int fd, const struct cl_address *address) {
   struct sockaddr_storage storage;
   socklen_t length = to_kernel(address, &storage);

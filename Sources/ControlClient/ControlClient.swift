@@ -1,7 +1,7 @@
 package import ControlProtocol
 import Glibc
 package import JSON
-import LinuxSystem
+package import LinuxSystem
 package import Vocabulary
 
 /// One connection to a supervisor's control socket, for commands: calls block, each with a deadline.
@@ -13,6 +13,10 @@ package final class ControlClient {
   private var input = MessageSplitter(limit: JSON.Limits.reply.bytes)
   /// Where the caller writes what it is given; when its reader leaves, waiting ends.
   private var audience: Int32 = -1
+  /// What came beside the last reply.
+  private var passed: Descriptor?
+  /// Ends waiting when it becomes readable.
+  private var interrupt: Int32 = -1
 
   /// - Throws: ``ClientError/unreachable(path:_:)`` when nobody listens there, or nobody takes the connection in time.
   package init(path: String, patience: Duration = .seconds(5)) throws(ClientError) {
@@ -50,23 +54,60 @@ package final class ControlClient {
   package func act(
     _ request: Request, patience: Duration? = nil, progress: (Progress) -> Void
   ) throws(ClientError) -> VerdictReport {
+    try begin(request)
+    while true {
+      switch try news(patience: patience) {
+      case .progress(let news): progress(news)
+      case .verdict(let verdict): return verdict
+      }
+    }
+  }
+
+  /// What comes of a long act.
+  package enum News: Hashable, Sendable {
+    case progress(Progress)
+    /// The last; also one that says "failed".
+    case verdict(VerdictReport)
+  }
+
+  /// Asks for a long act; ``news(patience:interrupt:)`` then tells what comes of it.
+  package func begin(_ request: Request) throws(ClientError) {
     var call = request.call
     call.more = true
     try send(call, .monotonicNow() + .seconds(10))
-    while true {
-      let deadline = patience.map { Instant.monotonicNow() + $0 }
-      do throws(ClientError) {
-        let reply = try reply(deadline, patience ?? .zero)
-        let outcome: ActReply = try decode(reply.parameters)
-        if let verdict = outcome.verdict { return verdict }
-        if let news = outcome.progress { progress(news) }
-        if !reply.continues { throw .strange(path: path, "the last reply has no verdict") }
-      } catch .refused(.failed(let verdict)) {
-        return verdict
-      } catch {
-        throw error
-      }
+  }
+
+  /// The next news of the act that was begun, waited for `patience`, or as long as it takes. As soon as `interrupt` is
+  /// readable the waiting ends with ``ClientError/interrupted``.
+  package func news(patience: Duration? = nil, interrupt: Descriptor? = nil) throws(ClientError) -> News {
+    self.interrupt = interrupt?.raw ?? -1
+    defer { self.interrupt = -1 }
+    do throws(ClientError) {
+      let reply = try reply(patience.map { .monotonicNow() + $0 }, patience ?? .zero)
+      let outcome: ActReply = try decode(reply.parameters)
+      if let verdict = outcome.verdict { return .verdict(verdict) }
+      if let news = outcome.progress, reply.continues { return .progress(news) }
+      throw .strange(path: path, "the last reply has no verdict")
+    } catch .refused(.failed(let verdict)) {
+      return .verdict(verdict)
+    } catch {
+      throw error
     }
+  }
+
+  /// The word a held generation waits for; its verdict comes where it was asked for.
+  package func commit(_ operation: OperationID) throws(ClientError) { let _: EmptyReply = try call(.commit(operation)) }
+  package func abort(_ operation: OperationID) throws(ClientError) { let _: EmptyReply = try call(.abort(operation)) }
+
+  /// A way to the held generation through the address clients use; the socket, where there is one, is not connected yet.
+  package func probe(
+    _ operation: OperationID, socket: SocketName
+  ) throws(ClientError) -> (way: ProbeReply, socket: Descriptor?) {
+    passed = nil
+    defer { passed = nil }
+    let way: ProbeReply = try call(.probe(operation, socket: socket))
+    if way.path == nil && passed == nil { throw .strange(path: path, "the socket did not come with the reply") }
+    return (way, passed)
   }
 
   /// Gives each event to `each` until it returns false, the supervisor ends the call, or, without `follow`, there are no
@@ -173,7 +214,6 @@ package final class ControlClient {
 
   private func nextMessage(_ deadline: Instant?, _ patience: Duration) throws(ClientError) -> ArraySlice<UInt8> {
     var buffer = [UInt8](repeating: 0, count: 64 * 1024)
-    let raw = descriptor.raw
     while true {
       do throws(MessageSplitter.Failure) {
         if let message = try input.next() { return message }
@@ -181,16 +221,18 @@ package final class ControlClient {
         throw .strange(path: path, "a reply of more than \(JSON.Limits.reply.bytes) bytes")
       }
       do throws(SystemError) {
-        guard let count = try unlessWouldBlock("read from", path, { recv(raw, &buffer, 64 * 1024, 0) }) else {
+        guard let (count, passed) = try descriptor.receive(into: &buffer) else {
           try wait(Int16(POLLIN), until: deadline)
           continue
         }
+        if let passed { self.passed = passed }
         guard count > 0 else { throw SystemError("read from", path, errno: ECONNRESET) }
         input.append(buffer[..<count])
       } catch {
         switch error.errno {
         case ETIMEDOUT: throw .slow(path: path, after: patience)
         case EPIPE: throw .audienceLeft
+        case ECANCELED: throw .interrupted
         default: throw .lost(path: path)
         }
       }
@@ -201,10 +243,12 @@ package final class ControlClient {
     // A negative number is passed over, and errors are reported without being asked for. Source: poll(2).
     var entries = [
       pollfd(fd: descriptor.raw, events: events, revents: 0), pollfd(fd: audience, events: 0, revents: 0),
+      pollfd(fd: interrupt, events: Int16(POLLIN), revents: 0),
     ]
     let left = deadline.map { max(0, ($0 - .monotonicNow()).milliseconds + 1) } ?? -1
-    let ready = try retrying("wait for", path) { poll(&entries, 2, Int32(clamping: left)) }
+    let ready = try retrying("wait for", path) { poll(&entries, 3, Int32(clamping: left)) }
     if ready == 0 { throw SystemError("wait for", path, errno: ETIMEDOUT) }
+    if entries[2].revents != 0 { throw SystemError("wait for", path, errno: ECANCELED) }
     if entries[1].revents != 0 { throw SystemError("write for", "a reader", errno: EPIPE) }
   }
 }

@@ -1,4 +1,5 @@
 package import JSON
+package import Vocabulary
 
 /// Every error the control socket answers with; a case is a Varlink error, its values are the error's parameters.
 package enum ControlError: Error, Hashable, Sendable {
@@ -15,6 +16,10 @@ package enum ControlError: Error, Hashable, Sendable {
   /// Another act is under way, or too many callers are connected.
   case busy(holder: String, since: WallTime?)
   case unknownEngine(String)
+  case unknownSocket(String)
+  /// No generation of that reload waits for Commit.
+  case notHeld(OperationID)
+  case cannotProbe(socket: String, reason: String)
   /// The act ended otherwise than asked.
   case failed(VerdictReport)
 
@@ -29,6 +34,9 @@ package enum ControlError: Error, Hashable, Sendable {
     case notAllowed = "io.baton.Service.NotAllowed"
     case busy = "io.baton.Service.Busy"
     case unknownEngine = "io.baton.Service.UnknownEngine"
+    case unknownSocket = "io.baton.Service.UnknownSocket"
+    case notHeld = "io.baton.Service.NotHeld"
+    case cannotProbe = "io.baton.Service.CannotProbe"
     case failed = "io.baton.Service.Failed"
   }
 
@@ -43,6 +51,9 @@ package enum ControlError: Error, Hashable, Sendable {
     case .notAllowed: .notAllowed
     case .busy: .busy
     case .unknownEngine: .unknownEngine
+    case .unknownSocket: .unknownSocket
+    case .notHeld: .notHeld
+    case .cannotProbe: .cannotProbe
     case .failed: .failed
     }
   }
@@ -61,6 +72,11 @@ package enum ControlError: Error, Hashable, Sendable {
       members.append("holder", holder)
       members.append("sinceUsec", since)
     case .unknownEngine(let name): members.append("engine", name)
+    case .unknownSocket(let name): members.append("socket", name)
+    case .notHeld(let operation): members.append("operation", operation)
+    case .cannotProbe(let socket, let reason):
+      members.append("socket", socket)
+      members.append("reason", reason)
     case .failed(let verdict): return verdict.json
     }
     return .object(members)
@@ -83,6 +99,10 @@ package enum ControlError: Error, Hashable, Sendable {
       self = .notAllowed(method: try fields.required("method"), allowed: try fields.required("allowed"))
     case .busy: self = .busy(holder: try fields.required("holder"), since: try fields.optional("sinceUsec"))
     case .unknownEngine: self = .unknownEngine(try fields.required("engine"))
+    case .unknownSocket: self = .unknownSocket(try fields.required("socket"))
+    case .notHeld: self = .notHeld(try fields.required("operation"))
+    case .cannotProbe:
+      self = .cannotProbe(socket: try fields.required("socket"), reason: try fields.required("reason"))
     case .failed: self = .failed(try VerdictReport(json: parameters))
     }
   }

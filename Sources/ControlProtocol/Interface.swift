@@ -71,9 +71,11 @@ package enum Interface {
 
     type Handover (
       operation: string,
-      phase: (starting, proving, trial, draining, aborting),
+      phase: (starting, proving, holding, trial, draining, aborting),
       from: ?int,
       to: int,
+      # Of the new generation, once its settings are read.
+      release: ?string,
       sinceUsec: int
     )
 
@@ -102,9 +104,17 @@ package enum Interface {
       release: ?string
     )
 
+    # A candidate that is proved and waits for Commit, for so long from now; no client meets it.
+    type Held (
+      generation: int,
+      release: string,
+      forMs: int
+    )
+
     type Progress (
       operation: string,
-      text: string
+      text: string,
+      held: ?Held
     )
 
     type Event (
@@ -153,7 +163,19 @@ package enum Interface {
     method Environment(engine: string, reveal: ?bool) -> (variables: []Variable)
 
     # Replaces the serving generation by a new one and answers when that is decided; with more, tells its progress.
-    method Reload(wait: ?bool) -> (progress: ?Progress, verdict: ?Verdict)
+    # release names another release than the current one. With holdMs, which needs more, the new generation waits for Commit
+    # once it is proved; it is given up when the caller hangs up, or after that time.
+    method Reload(wait: ?bool, release: ?string, holdMs: ?int) -> (progress: ?Progress, verdict: ?Verdict)
+
+    # The held generation of that reload may meet clients. The verdict comes where the reload was asked for.
+    method Commit(operation: string) -> ()
+
+    # The held generation of that reload is not wanted; one on trial neither.
+    method Abort(operation: string) -> ()
+
+    # A way to ask the held generation through the address that clients use: host and port, for a socket that comes with the
+    # reply and is not connected yet (descriptor is its place among those passed), or the path of a Unix socket.
+    method Probe(operation: string, socket: string) -> (host: ?string, port: ?int, path: ?string, descriptor: ?int)
 
     # Stops everything in order and starts it again. Interrupts.
     method Restart(wait: ?bool) -> (progress: ?Progress, verdict: ?Verdict)
@@ -171,6 +193,14 @@ package enum Interface {
     error Busy (holder: string, sinceUsec: ?int)
 
     error UnknownEngine (engine: string)
+
+    error UnknownSocket (socket: string)
+
+    # No generation of that reload waits for Commit: not yet, or no more.
+    error NotHeld (operation: string)
+
+    # The held generation cannot be told from the serving one there.
+    error CannotProbe (socket: string, reason: string)
 
     # The act ended otherwise than asked: what failed, what holds now, what to do next.
     error Failed (

@@ -23,6 +23,48 @@ package struct ActReply: Hashable, Sendable, JSONValue {
   }
 }
 
+/// What Probe replies. The socket itself comes beside it.
+package struct ProbeReply: Hashable, Sendable, JSONValue {
+  /// An IP address, and the port there; nil for a Unix socket.
+  package var host: String?
+  package var port: Int?
+  package var path: String?
+  /// The place of the socket among the descriptors that came with the reply.
+  package var descriptor: Int?
+
+  package init(host: String, port: Int) {
+    self.host = host
+    self.port = port
+    descriptor = 0
+  }
+
+  package init(path: String) { self.path = path }
+
+  package init(json: JSON) throws(ShapeError) {
+    var fields = try Fields(json)
+    host = try fields.optional("host")
+    port = try fields.optional("port")
+    path = try fields.optional("path")
+    descriptor = try fields.optional("descriptor")
+  }
+
+  package var json: JSON {
+    var members = JSON.Members()
+    members.append("host", host)
+    members.append("port", port)
+    members.append("path", path)
+    members.append("descriptor", descriptor)
+    return .object(members)
+  }
+}
+
+/// A reply that says nothing but yes.
+package struct EmptyReply: Hashable, Sendable, JSONValue {
+  package init() {}
+  package init(json: JSON) throws(ShapeError) { _ = try Fields(json) }
+  package var json: JSON { [:] }
+}
+
 /// What Events replies.
 package struct EventsReply: Hashable, Sendable, JSONValue {
   package var events: [EventReport]

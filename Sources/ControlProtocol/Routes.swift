@@ -35,7 +35,10 @@ package enum Request: Hashable, Sendable {
   case getInfo
   case getInterfaceDescription(interface: String)
   case status
-  case reload(wait: Bool)
+  case reload(wait: Bool, release: ReleaseID? = nil, hold: Duration? = nil)
+  case commit(OperationID)
+  case abort(OperationID)
+  case probe(OperationID, socket: SocketName)
   case restart(wait: Bool)
   case stop(now: Bool, wait: Bool)
   case scale(engine: EngineName, workers: Int, wait: Bool)
@@ -45,6 +48,8 @@ package enum Request: Hashable, Sendable {
   package static let maximumEvents = 1_000
   package static let defaultEvents = 20
   package static let maximumWorkers = 10_000
+  /// How long a proved generation may wait for Commit, in milliseconds.
+  package static let maximumHold = 3_600_000
 }
 
 /// One line of the table that decides everything about a method: its name, who may call it, how its parameters are read.
@@ -81,8 +86,21 @@ package struct Route: Sendable {
     Route("io.baton.Service.Environment", .read) { (fields: inout Fields) throws(ShapeError) in
       .environment(engine: try fields.required("engine"), reveal: try fields.optional("reveal") ?? false)
     },
-    Route("io.baton.Service.Reload", .change) { (fields: inout Fields) throws(ShapeError) in
-      .reload(wait: try fields.optional("wait") ?? true)
+    Route("io.baton.Service.Reload", .change, needsMore: { $0.holds }) { (fields: inout Fields) throws(ShapeError) in
+      let wait = try fields.optional("wait") ?? true
+      let release: ReleaseID? = try fields.optional("release")
+      let hold: Int? = try bounded(fields.optional("holdMs"), 1...Request.maximumHold, "holdMs")
+      if hold != nil && !wait { throw ShapeError(field: "wait", problem: "a reload that holds is waited for") }
+      return .reload(wait: wait, release: release, hold: hold.map { .milliseconds($0) })
+    },
+    Route("io.baton.Service.Commit", .change) { (fields: inout Fields) throws(ShapeError) in
+      .commit(try fields.required("operation"))
+    },
+    Route("io.baton.Service.Abort", .change) { (fields: inout Fields) throws(ShapeError) in
+      .abort(try fields.required("operation"))
+    },
+    Route("io.baton.Service.Probe", .change) { (fields: inout Fields) throws(ShapeError) in
+      .probe(try fields.required("operation"), socket: try fields.required("socket"))
     },
     Route("io.baton.Service.Restart", .change) { (fields: inout Fields) throws(ShapeError) in
       .restart(wait: try fields.optional("wait") ?? true)
@@ -139,6 +157,11 @@ extension Request {
     return false
   }
 
+  fileprivate var holds: Bool {
+    if case .reload(_, _, .some) = self { return true }
+    return false
+  }
+
   /// The call that asks for this; `Route.request(of:)` reads it back.
   package var call: Call {
     var members = JSON.Members()
@@ -148,9 +171,21 @@ extension Request {
       members.append("interface", interface)
       return Call(method: "org.varlink.service.GetInterfaceDescription", parameters: .object(members))
     case .status: return Call(method: "io.baton.Service.Status")
-    case .reload(let wait):
+    case .reload(let wait, let release, let hold):
       members.append("wait", wait)
+      members.append("release", release)
+      members.append("holdMs", hold)
       return Call(method: "io.baton.Service.Reload", parameters: .object(members))
+    case .commit(let operation):
+      members.append("operation", operation)
+      return Call(method: "io.baton.Service.Commit", parameters: .object(members))
+    case .abort(let operation):
+      members.append("operation", operation)
+      return Call(method: "io.baton.Service.Abort", parameters: .object(members))
+    case .probe(let operation, let socket):
+      members.append("operation", operation)
+      members.append("socket", socket)
+      return Call(method: "io.baton.Service.Probe", parameters: .object(members))
     case .restart(let wait):
       members.append("wait", wait)
       return Call(method: "io.baton.Service.Restart", parameters: .object(members))

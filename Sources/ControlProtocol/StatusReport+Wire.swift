@@ -144,7 +144,8 @@ extension StatusReport.Handover: JSONValue {
     var fields = try Fields(json)
     self.init(
       operation: try fields.required("operation"), phase: try fields.required("phase"),
-      from: try fields.optional("from"), to: try fields.required("to"), since: try fields.required("sinceUsec"))
+      from: try fields.optional("from"), to: try fields.required("to"), release: try fields.optional("release"),
+      since: try fields.required("sinceUsec"))
   }
 
   package var json: JSON {
@@ -153,6 +154,7 @@ extension StatusReport.Handover: JSONValue {
     members.append("phase", phase)
     members.append("from", from)
     members.append("to", to)
+    members.append("release", release)
     members.append("sinceUsec", since)
     return .object(members)
   }

@@ -173,11 +173,15 @@ package struct StatusReport: Hashable, Sendable {
     package var phase: HandoverPhase
     package var from: GenerationID?
     package var to: GenerationID
+    /// Of the new generation, once its settings are read.
+    package var release: ReleaseID?
     package var since: WallTime
 
     package init(
-      operation: OperationID, phase: HandoverPhase, from: GenerationID?, to: GenerationID, since: WallTime
+      operation: OperationID, phase: HandoverPhase, from: GenerationID?, to: GenerationID, release: ReleaseID? = nil,
+      since: WallTime
     ) {
+      self.release = release
       self.operation = operation
       self.phase = phase
       self.from = from
@@ -187,7 +191,10 @@ package struct StatusReport: Hashable, Sendable {
   }
 
   package enum HandoverPhase: String, JSONWord, Hashable, Sendable {
-    case starting, proving, trial
+    case starting, proving
+    /// Proved, and waiting for a commit.
+    case holding
+    case trial
     /// Committed: the old generation finishes what it took.
     case draining
     /// Refused: the new generation is being stopped.

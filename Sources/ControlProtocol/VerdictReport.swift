@@ -103,21 +103,57 @@ package struct Progress: Hashable, Sendable, JSONValue {
   package var operation: OperationID
   /// One line: `generation 4: web 2 of 4 ready`.
   package var text: String
+  /// The new generation waits for Commit.
+  package var held: Held?
 
-  package init(operation: OperationID, text: String) {
+  package struct Held: Hashable, Sendable {
+    package var generation: GenerationID
+    package var release: ReleaseID
+    /// How long it waits.
+    package var limit: Duration
+
+    package init(generation: GenerationID, release: ReleaseID, limit: Duration) {
+      self.generation = generation
+      self.release = release
+      self.limit = limit
+    }
+  }
+
+  package init(operation: OperationID, text: String, held: Held? = nil) {
     self.operation = operation
     self.text = text
+    self.held = held
   }
 
   package init(json: JSON) throws(ShapeError) {
     var fields = try Fields(json)
-    self.init(operation: try fields.required("operation"), text: try fields.required("text"))
+    self.init(
+      operation: try fields.required("operation"), text: try fields.required("text"),
+      held: try fields.optional("held"))
   }
 
   package var json: JSON {
     var members = JSON.Members()
     members.append("operation", operation)
     members.append("text", text)
+    members.append("held", held)
+    return .object(members)
+  }
+}
+
+extension Progress.Held: JSONValue {
+  package init(json: JSON) throws(ShapeError) {
+    var fields = try Fields(json)
+    self.init(
+      generation: try fields.required("generation"), release: try fields.required("release"),
+      limit: try fields.required("forMs"))
+  }
+
+  package var json: JSON {
+    var members = JSON.Members()
+    members.append("generation", generation)
+    members.append("release", release)
+    members.append("forMs", limit)
     return .object(members)
   }
 }

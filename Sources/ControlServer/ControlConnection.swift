@@ -34,6 +34,7 @@ final class ControlConnection {
     let number: UInt64
     let more: Bool
     let sink: EventSink?
+    weak var reply: ControlReply?
   }
   private var nextNumber: UInt64 = 1
 
@@ -79,6 +80,17 @@ final class ControlConnection {
     output += message
     flush()
     if isOpen && output.count - written > server.limits.output { end() }
+  }
+
+  /// A descriptor goes with the first byte of its message, and nothing waits before it: calls are answered only then.
+  /// A caller whose buffer is full all the same does not speak the protocol.
+  private func send(_ message: [UInt8], with passed: Descriptor?) {
+    guard let passed else { return send(message) }
+    do throws(SystemError) {
+      let count = try descriptor.send(message, passing: passed) ?? 0
+      guard count > 0 else { return end() }
+      if count < message.count { send(Array(message[count...])) }
+    } catch { end() }
   }
 
   private func flush() {
@@ -208,7 +220,17 @@ final class ControlConnection {
       reply(CallReply(parameters: EnvironmentReply(variables: shown).json), to: call)
     case .events(let limit, let follow):
       handler.events(limit: limit, follow: follow, sink(for: call, follow: follow))
-    case .reload(let wait): handler.reload(outcome(of: .reload, wait, for: call))
+    case .reload(let wait, let release, let hold):
+      handler.reload(release: release, hold: hold, outcome(of: .reload, wait, for: call))
+    case .commit(let operation):
+      try handler.commit(operation)
+      reply(CallReply(parameters: EmptyReply().json), to: call)
+    case .abort(let operation):
+      try handler.abort(operation)
+      reply(CallReply(parameters: EmptyReply().json), to: call)
+    case .probe(let operation, let socket):
+      let (answer, socket) = try handler.probe(operation, socket: socket)
+      if !call.oneway { send(CallReply(parameters: answer.json).message, with: socket) }
     case .restart(let wait): handler.restart(outcome(of: .restart, wait, for: call))
     case .stop(let now, let wait): handler.stop(now: now, outcome(of: .stop, wait, for: call))
     case .scale(let engine, let workers, let wait):
@@ -235,7 +257,7 @@ final class ControlConnection {
 
   private func outcome(of act: VerdictReport.Act, _ wait: Bool, for call: Call) -> ControlReply {
     let number = begin(call, sink: nil)
-    return ControlReply(caller: caller, act: act, waits: wait) { [weak self] answer in
+    let reply = ControlReply(caller: caller, act: act, waits: wait) { [weak self] answer in
       switch answer {
       case .progress(let progress):
         self?.news(CallReply(parameters: ActReply(progress: progress).json, continues: true), of: number)
@@ -245,6 +267,8 @@ final class ControlConnection {
       case .error(let error): self?.last(error.reply, of: number)
       }
     }
+    if number != nil { current?.reply = reply }
+    return reply
   }
 
   private func sink(for call: Call, follow: Bool) -> EventSink {
@@ -297,11 +321,13 @@ final class ControlConnection {
   func abandon() {
     isOpen = false
     current?.sink?.callerLeft()
+    let reply = current?.reply
     current = nil
     loop.cancel(resumption)
     resumption = nil
     registration?.cancel()
     registration = nil
     descriptor.close()
+    reply?.leave()
   }
 }

@@ -1,4 +1,5 @@
 package import ControlProtocol
+package import LinuxSystem
 package import Vocabulary
 
 /// What the control socket asks of the supervisor. All calls come on the loop's thread and return at once; what takes
@@ -8,7 +9,12 @@ package import Vocabulary
 package protocol ControlHandler: AnyObject {
   func status() -> StatusReport
 
-  func reload(_ reply: ControlReply)
+  /// With `hold` the new generation waits so long for ``commit(_:)``; ``ControlReply/callerLeft`` must give it up.
+  func reload(release: ReleaseID?, hold: Duration?, _ reply: ControlReply)
+  func commit(_ operation: OperationID) throws(ControlError)
+  func abort(_ operation: OperationID) throws(ControlError)
+  /// The socket goes to the caller; nil where the reply has a path.
+  func probe(_ operation: OperationID, socket: SocketName) throws(ControlError) -> (ProbeReply, Descriptor?)
   func restart(_ reply: ControlReply)
   /// With `now` what was taken is cut instead of finished.
   func stop(now: Bool, _ reply: ControlReply)

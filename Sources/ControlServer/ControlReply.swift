@@ -8,6 +8,8 @@ package import Vocabulary
 /// caller that the supervisor has a bug, so that nobody waits for ever.
 package final class ControlReply {
   package let caller: Caller
+  /// The caller hung up before the end. Called once, on the loop's thread.
+  package var callerLeft: () -> Void = {}
   private let waits: Bool
   private let act: VerdictReport.Act
   private var operation: OperationID?
@@ -44,9 +46,16 @@ package final class ControlReply {
   }
 
   /// One line of news for a caller that takes more than one reply.
-  package func progress(_ text: String) {
+  package func progress(_ text: String, held: Progress.Held? = nil) {
     guard let operation, waits else { return }
-    send?(.progress(Progress(operation: operation, text: text)))
+    send?(.progress(Progress(operation: operation, text: text, held: held)))
+  }
+
+  /// Nobody hears any more how it ends.
+  func leave() {
+    let told = callerLeft
+    callerLeft = {}
+    if send.take() != nil { told() }
   }
 
   package func finish(_ verdict: VerdictReport) { end(.verdict(verdict)) }
@@ -56,6 +65,7 @@ package final class ControlReply {
 
   private func end(_ answer: Answer) {
     let send = send.take()
+    callerLeft = {}
     send?(answer)
   }
 }

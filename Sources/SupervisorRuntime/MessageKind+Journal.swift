@@ -7,6 +7,7 @@ extension MessageKind {
     case .serviceStarted: MessageID(0x2ef20fec638a3659, 0xe8424f0aef821b58)
     case .generationStarting: MessageID(0x628dae0e982a310c, 0xbf1c2589738e52d1)
     case .generationProving: MessageID(0x521fc48a279b5063, 0xd64c3432fe2dc532)
+    case .generationHeld: MessageID(0x2c98312b189a11e5, 0x699777b184b6b42f)
     case .generationOnTrial: MessageID(0x2cbf005c52e3bf1d, 0xb7a286d6c93355ed)
     case .generationServing: MessageID(0x4fadf4723b77fd18, 0xe6e232e1e04dd242)
     case .generationDraining: MessageID(0xf1cde70d8bfb8d85, 0xf73b966d36abcf4a)
@@ -47,8 +48,8 @@ extension MessageKind {
       .stageCommandFailed, .ledgerUnavailable, .outputDropped:
       .warning
     case .serviceStarted, .ledgerRecovered, .generationServing, .engineScaled, .shutdownStarted, .stopped: .notice
-    case .generationStarting, .generationProving, .generationOnTrial, .generationDraining, .generationEnded,
-      .workerStarted, .workerReady, .workerStopped, .workerWaits, .listenerRetired, .shutdownStage:
+    case .generationStarting, .generationProving, .generationHeld, .generationOnTrial, .generationDraining,
+      .generationEnded, .workerStarted, .workerReady, .workerStopped, .workerWaits, .listenerRetired, .shutdownStage:
       .info
     }
   }

@@ -3,6 +3,8 @@ package enum MessageKind: String, Hashable, Sendable, CaseIterable {
   case serviceStarted = "service-started"
   case generationStarting = "generation-starting"
   case generationProving = "generation-proving"
+  /// Proved, and out of sight of clients until whoever asked for it says so.
+  case generationHeld = "generation-held"
   case generationOnTrial = "generation-on-trial"
   case generationServing = "generation-serving"
   case generationDraining = "generation-draining"

@@ -13,6 +13,11 @@ struct Narrator {
       about(id, .generationStarting, "generation \(named(id)) starts", from: from, operation)
     case .generationProving(let id):
       about(id, .generationProving, "generation \(id) is ready and is asked through the public addresses")
+    case .generationHeld(let id, let limit, let operation):
+      about(
+        id, .generationHeld,
+        "generation \(named(id)) is proved and waits, at most \(limit.text), for a commit; no client meets it",
+        operation)
     case .generationOnTrial(let id, let share, let time):
       about(
         id, .generationOnTrial,

@@ -35,6 +35,7 @@ final class Operations {
   private struct Open {
     let act: OperationOutcome.Act
     let startedAt: Instant
+    let release: ReleaseID?
     let completion: (OperationOutcome) -> Void
   }
 
@@ -45,14 +46,18 @@ final class Operations {
   /// `prefix` makes ids unique over lives of the supervisor.
   init(prefix: String) { self.prefix = prefix }
 
-  func begin(_ act: OperationOutcome.Act, at now: Instant, completion: @escaping (OperationOutcome) -> Void)
-    -> OperationID
-  {
+  /// `release` is the one asked for by name, if any.
+  func begin(
+    _ act: OperationOutcome.Act, release: ReleaseID? = nil, at now: Instant,
+    completion: @escaping (OperationOutcome) -> Void
+  ) -> OperationID {
     let id = OperationID("\(act.rawValue)-\(prefix)-\(next)")
     next += 1
-    open[id] = Open(act: act, startedAt: now, completion: completion)
+    open[id] = Open(act: act, startedAt: now, release: release, completion: completion)
     return id
   }
+
+  func release(of id: OperationID) -> ReleaseID? { open[id]?.release }
 
   func act(of id: OperationID) -> OperationOutcome.Act? { open[id]?.act }
 
@@ -106,6 +111,7 @@ extension Refusal {
   package var remedy: String {
     switch self {
     case .settings: "correct the settings; baton check shows every error"
+    case .release: "name a release that lies in the directory releases/ of the service"
     case .worker(_, .exited): "see its last lines and baton logs, correct it and reload again"
     case .worker(_, .notReady): "see baton logs; a program that needs longer takes a larger start-timeout"
     case .worker(_, .spawn): "correct the command or its permissions and reload again"
@@ -113,6 +119,9 @@ extension Refusal {
     case .listener: "free the address or change the settings; baton doctor names who holds it"
     case .listenerLeft: "a worker must close(2) its listener, never shutdown(2) it: the socket is shared"
     case .disproved: "correct the new version and reload again; no client has met it"
+    case .held(.asked): "nothing has to be done"
+    case .held(.callerLeft): "ask again: baton deploy, or baton recover, brings it to an end"
+    case .held(.expired): "whoever asked said neither commit nor abort; ask again"
     case .notExclusive: "wait until it has ended"
     case .stopped: "start the service again"
     case .unknownEngine: "baton status lists the engines"

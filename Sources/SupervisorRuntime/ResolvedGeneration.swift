@@ -1,10 +1,9 @@
-import Glibc
 package import Settings
 package import Supervision
 package import Vocabulary
 
 /// Everything a generation's workers are started from, fixed when it was read: settings, environment, and the release
-/// that `current` named then. A crash restart uses this and looks at nothing on disk but the program itself.
+/// that was asked for or that `current` named then. A crash restart uses this and looks at nothing on disk but the program itself.
 package struct ResolvedGeneration: Hashable, Sendable {
   package let id: GenerationID
   package let settings: Settings
@@ -14,25 +13,22 @@ package struct ResolvedGeneration: Hashable, Sendable {
   /// Users and groups, looked up once.
   let accounts: [String: Account]
 
-  /// Resolves `directory/current` once. Reads the disk: not for the loop's thread.
-  package init(id: GenerationID, settings: Settings) {
+  /// Resolves `release`, or else `directory/current`, once. Reads the disk: not for the loop's thread.
+  package init(id: GenerationID, settings: Settings, release wanted: ReleaseID? = nil) throws(ReleaseError) {
     self.id = id
     self.settings = settings
     accounts = Self.accounts(of: settings)
     let directory = settings.service.directory
-    if let target = Self.realPath(directory + "/current") {
+    if let wanted {
+      releaseDirectory = try ReleaseDirectory.resolve(wanted, in: directory)
+      release = wanted
+    } else if let target = ReleaseDirectory.current(in: directory) {
       releaseDirectory = target
       release = ReleaseID(target.split(separator: "/").last.map(String.init) ?? "-")
     } else {
-      releaseDirectory = Self.realPath(directory) ?? directory
+      releaseDirectory = ReleaseDirectory.realPath(directory) ?? directory
       release = ReleaseID("-")
     }
-  }
-
-  private static func realPath(_ path: String) -> String? {
-    guard let resolved = realpath(path, nil) else { return nil }
-    defer { free(resolved) }
-    return String(cString: resolved)
   }
 
   package func engine(_ name: EngineName) -> Settings.Engine? { settings.engines.first { $0.name == name } }

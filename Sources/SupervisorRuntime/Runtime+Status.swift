@@ -50,6 +50,7 @@ extension Change.Step {
     case .opening: "opening listeners"
     case .starting: "starting workers"
     case .proving: "proving"
+    case .holding: "proved, waits for a commit"
     case .trial: "on trial"
     case .swapping(let engine, _): "changing over \(engine)"
     case .restoring: "refused, the old generation holds"

@@ -89,9 +89,11 @@ package final class Runtime {
   }
 
   @discardableResult
-  package func reload(completion: @escaping (OperationOutcome) -> Void) -> OperationID {
-    let id = operations.begin(.reload, at: .monotonicNow(), completion: completion)
-    send(.reload(id))
+  package func reload(_ wish: ReloadWish = ReloadWish(), completion: @escaping (OperationOutcome) -> Void)
+    -> OperationID
+  {
+    let id = operations.begin(.reload, release: wish.release, at: .monotonicNow(), completion: completion)
+    send(.reload(id, wish))
     return id
   }
 
@@ -243,9 +245,10 @@ package final class Runtime {
         settingsWarnings = warnings + generation.weaknesses
         send(.settingsLoaded(operation, generation.plan))
       case .refused(let text): send(.settingsRefused(operation, text))
+      case .releaseRefused(let text): send(.releaseRefused(operation, text))
       }
     }
-    LoadedSettings.read(path, as: id, reply: reply)
+    LoadedSettings.read(path, as: id, release: operations.release(of: operation), reply: reply)
   }
 
   private func listen(_ action: Action) {

@@ -27,11 +27,14 @@ extension WorkerFault {
 extension Refusal {
   package var text: String {
     switch self {
-    case .settings(let why): why
+    case .settings(let why), .release(let why): why
     case .worker(let id, let fault): "\(id.label) \(fault.text)"
     case .listener(let listener, let why): "cannot listen on \(listener.key): \(why)"
     case .listenerLeft(let listener): "its listener on \(listener.key) was shut down by one of its workers"
     case .disproved(let engine, let why): "\(engine) did not prove itself: \(why)"
+    case .held(.asked): "it was proved and waited, and whoever asked for it called it off"
+    case .held(.callerLeft): "whoever asked for it left before saying commit"
+    case .held(.expired(let limit)): "it was proved and waited \(limit.text), and nobody said commit"
     case .notExclusive(let engine): "\(engine) is exclusive and still runs"
     case .stopped: "the service is being stopped"
     case .unknownEngine(let name): "there is no engine \(name)"

@@ -102,6 +102,15 @@ extension SocketAddress.InternetAddress {
     throw refusal("\"\(text)\" is not an IPv4 address, and host names are not looked up")
   }
 
+  /// Without the port and without brackets; `*` for any.
+  package var hostText: String {
+    switch host {
+    case .v4(let bytes): bytes.map { String($0) }.joined(separator: ".")
+    case .v6(let bytes): AddressText.text(bytes)
+    case .any: "*"
+    }
+  }
+
   package var text: String {
     switch host {
     case .v4(let bytes): bytes.map { String($0) }.joined(separator: ".") + ":\(port)"

@@ -65,7 +65,7 @@ extension Failure {
       self.init(
         error.exitStatus, error.what, holds: "what was begun goes on",
         next: "baton status\(service.mention) shows what holds; baton events\(service.mention) how it came to it")
-    case .audienceLeft: self.init(error.exitStatus, error.what)
+    case .audienceLeft, .interrupted: self.init(error.exitStatus, error.what)
     case .strange, .unknownError:
       self.init(error.exitStatus, error.what, next: "are baton and batond of the same version?")
     case .refused(.failed(let verdict)): self.init(verdict)
@@ -78,7 +78,7 @@ extension Failure {
       let remedy = allowed.contains("baton") ? "; usermod -aG baton USER adds somebody to the group" : ""
       self.init(
         error.exitStatus, error.what, holds: "nothing was changed", next: "ask as one of \(allowed)\(remedy)")
-    case .refused(.unknownEngine):
+    case .refused(.unknownEngine), .refused(.unknownSocket):
       self.init(
         error.exitStatus, error.what, holds: "nothing was changed", next: "baton status\(service.mention) lists them")
     case .refused: self.init(error.exitStatus, error.what, holds: "nothing was changed")

@@ -33,7 +33,41 @@ final class ControlBridge: ControlHandler {
   /// Callers that wait, told how it goes.
   private var waiting: [OperationID: ControlReply] = [:]
 
-  func reload(_ reply: ControlReply) { begin(reply) { runtime.reload(completion: $0) } }
+  func reload(release: ReleaseID?, hold: Duration?, _ reply: ControlReply) {
+    let id = begin(reply) { runtime.reload(ReloadWish(release: release, hold: hold), completion: $0) }
+    guard let hold, waiting[id] != nil else { return }
+    holds[id] = hold
+    reply.callerLeft = { [weak self] in self?.runtime.releaseHold(id, .abort(.callerLeft)) }
+  }
+
+  /// How long the candidates of reloads that hold may wait.
+  private var holds: [OperationID: Duration] = [:]
+
+  func commit(_ operation: OperationID) throws(ControlError) {
+    if !runtime.releaseHold(operation, .commit) { throw .notHeld(operation) }
+  }
+
+  func abort(_ operation: OperationID) throws(ControlError) {
+    guard holds[operation] != nil else { throw .notHeld(operation) }
+    runtime.releaseHold(operation, .abort(.asked))
+  }
+
+  func probe(_ operation: OperationID, socket: SocketName) throws(ControlError) -> (ProbeReply, Descriptor?) {
+    do throws(ProbeDoorError) {
+      switch try runtime.openProbe(operation, socket) {
+      case .unix(let path): return (ProbeReply(path: path), nil)
+      case .tcp(let address, let descriptor):
+        return (ProbeReply(host: address.hostText, port: Int(address.port)), descriptor)
+      }
+    } catch {
+      switch error {
+      case .notHeld: throw .notHeld(operation)
+      case .unknownSocket: throw .unknownSocket(socket.rawValue)
+      case .cannot(let reason): throw .cannotProbe(socket: socket.rawValue, reason: reason)
+      }
+    }
+  }
+
   func restart(_ reply: ControlReply) { begin(reply) { runtime.restart(completion: $0) } }
 
   func scale(engine: EngineName, workers: Int, _ reply: ControlReply) {
@@ -65,19 +99,22 @@ final class ControlBridge: ControlHandler {
     followers = []
   }
 
+  @discardableResult
   private func begin(
     _ reply: ControlReply, _ act: (@escaping (OperationOutcome) -> Void) -> OperationID
-  ) {
+  ) -> OperationID {
     // The outcome may come before the operation's id is known here.
     var ended = false
     let id = act { [weak self] outcome in
       ended = true
       self?.waiting[outcome.operation] = nil
+      self?.holds[outcome.operation] = nil
       reply.answer(outcome)
     }
-    guard !ended else { return }
+    guard !ended else { return id }
     waiting[id] = reply
     reply.began(id, holds: runtime.statusLine)
+    return id
   }
 
   /// Each line of news goes to everyone who waits for an operation.
@@ -86,7 +123,19 @@ final class ControlBridge: ControlHandler {
     switch entry.happening.kind {
     case .generationStarting, .generationProving, .generationOnTrial, .workerReady, .workerFault, .workerExited:
       for reply in waiting.values { reply.progress(entry.happening.text) }
+    case .generationHeld: tellHeld(entry.happening)
     default: break
+    }
+  }
+
+  /// To whom it waits for, with what can be done about it.
+  private func tellHeld(_ happening: Happening) {
+    for (id, reply) in waiting {
+      var held: Progress.Held?
+      if id == happening.operation, let generation = happening.generation, let limit = holds[id] {
+        held = Progress.Held(generation: generation, release: happening.release ?? ReleaseID("-"), limit: limit)
+      }
+      reply.progress(happening.text, held: held)
     }
   }
 

@@ -98,7 +98,7 @@ final class Service {
   private func took(_ signal: Signal) {
     switch signal {
     case .child: children.reap()
-    case .hangup: runtime.reload { _ in }
+    case .hangup: runtime.reload(completion: { _ in })
     default:
       guard isManaged else { return runtime.stop(.stop) }
       StopCause.ask(loop) { [unowned self] in runtime.stop($0) }

@@ -141,12 +141,14 @@ extension StatusReport.Handover {
       switch change.step {
       case .loading, .ending, .opening, .starting, .swapping: .starting
       case .proving: .proving
+      case .holding: .holding
       case .trial: .trial
       case .restoring: .aborting
       }
     self.init(
       operation: operation, phase: phase, from: core.serving, to: change.candidate,
-      since: clock.wall(runtime.changeStartedAt ?? clock.now))
+      release: core.generations[change.candidate]?.plan.release, since: clock.wall(runtime.changeStartedAt ?? clock.now)
+    )
   }
 }
 

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /// An address of AF_INET (4 bytes), AF_INET6 (16) or AF_UNIX (`path`, NUL-terminated).
 struct cl_address {
@@ -24,6 +25,10 @@ int cl_local_address(int fd, struct cl_address *address);
 int cl_accept(int listener);
 /// SO_PEERCRED; -1 and errno.
 int cl_peer_credentials(int fd, int32_t *pid, uint32_t *uid, uint32_t *gid);
+/// sendmsg(2) with one descriptor beside the bytes (SCM_RIGHTS); never SIGPIPE.
+ssize_t cl_send_with(int fd, const void *bytes, size_t length, int passed);
+/// recvmsg(2). `passed` gets the first descriptor that came, close-on-exec, or -1; others are closed.
+ssize_t cl_receive_with(int fd, void *bytes, size_t length, int *passed);
 int cl_set_option(int fd, int level, int name, int value);
 int cl_get_option(int fd, int level, int name, int *value);
 

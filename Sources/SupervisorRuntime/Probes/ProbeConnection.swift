@@ -34,12 +34,13 @@ final class ProbeConnection {
   /// Starts to connect. `done` is called later, once, with nil or with why there is no connection; a reason known at
   /// once is thrown instead.
   func open(_ done: @escaping (_ failure: String?) -> Void) throws(ConnectError) {
-    let socket = try makeSocket()
+    let socket = try Self.makeSocket(target, options)
     self.socket = socket
     try connect(socket, done)
   }
 
-  private func makeSocket() throws(ConnectError) -> Descriptor {
+  /// Marked, or bound to the source that marks it; not connected.
+  static func makeSocket(_ target: ProbeTarget, _ options: Options) throws(ConnectError) -> Descriptor {
     let type = Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
     do throws(SystemError) {
       let socket = Descriptor(owning: try retrying("make a socket") { Glibc.socket(target.family, type, 0) })

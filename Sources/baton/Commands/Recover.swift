@@ -59,13 +59,10 @@ struct RecoverRun {
     guard access(service.layout.deploys, F_OK) == 0 || errno == EACCES else { return tell([], json) }
     try service.becomeDeployUser(to: "recover")
     let effects = Effects(.act)
-    // What was cut off is put right also where the secrets are gone.
-    let secrets = (try? service.secrets()) ?? Secrets()
-    let masker = service.masker(secrets)
     let display = PlainDisplay()
-    let assembly = OperationAssembly(service: service, effects: effects, secrets: secrets)
+    let assembly = OperationAssembly(service: service, effects: effects)
     let recovery = Recover(service.layout, effects: effects) { (id, intent) throws(StepFailure) in
-      let audience = DisplayAudience(json ? nil : display) { masker.mask($0) }
+      let audience = DisplayAudience(json ? nil : display)
       return try assembly.makeAgain(id, intent, audience: audience, abort: nil)
     }
     let outcomes: [OperationOutcome]
@@ -102,14 +99,7 @@ final class DisplayAudience: OperationAudience {
   private let display: (any OperationDisplay)?
   private var step: Step?
 
-  private let mask: (String) -> String
-
-  init(_ display: (any OperationDisplay)?, mask: @escaping (String) -> String) {
-    self.display = display
-    self.mask = mask
-  }
-
-  func masked(_ text: String) -> String { mask(text) }
+  init(_ display: (any OperationDisplay)?) { self.display = display }
 
   func note(_ text: String) { show(.note, text) }
   func warn(_ text: String) { show(.warning, text) }
@@ -119,12 +109,10 @@ final class DisplayAudience: OperationAudience {
   func announce(_ announcement: Announcement) {
     let news = OperationNews(announcement, at: 0)
     if news.phase == .began || news.phase == .undoing { step = news.step }
-    var masked = news
-    masked.text = news.text.map(mask)
-    display?.show(masked)
+    display?.show(news)
   }
 
   private func show(_ kind: OperationNews.Kind, _ text: String) {
-    display?.show(OperationNews(kind, at: 0, step: step, text: mask(text)))
+    display?.show(OperationNews(kind, at: 0, step: step, text: text))
   }
 }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import ControlProtocol
+import Vocabulary
 
 struct Reload: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -7,7 +8,12 @@ struct Reload: ParsableCommand {
     discussion: "Waits for the verdict. A new version that is no good leaves the old one serving: exit status 1.")
 
   @OptionGroup var service: NamedService
+  @Option(help: "Run this release instead of the one that current names; a crash restarts the current one.")
+  var release: String?
   @Flag(help: "Do not wait for the verdict; baton status shows it.") var noWait = false
 
-  func run() throws { try service.choice().act(.reload(wait: !noWait), json: service.json) }
+  func run() throws {
+    let request = Request.reload(wait: !noWait, release: release.map { ReleaseID($0) })
+    try service.choice().act(request, json: service.json)
+  }
 }

@@ -38,8 +38,11 @@ struct StatusText {
     if let release = report.release, release.text != "-" { lines.append(labelled("release", nil, plain(release.text))) }
     if let handover = report.handover {
       let from = handover.from.map { "\($0) → " } ?? ""
+      let release = handover.release.map { " (release \(plain($0.text)))" } ?? ""
       lines.append(
-        labelled("handover", .yellow, "\(from)\(handover.to) \(handover.phase.rawValue) for \(age(handover.since))"))
+        labelled(
+          "handover", .yellow,
+          "\(from)\(handover.to)\(release) \(handover.phase.rawValue) for \(age(handover.since))"))
     }
     if let last = report.lastHandover {
       let from = last.from.map { "\($0) → " } ?? ""

@@ -20,8 +20,10 @@ import Vocabulary
   /// What a person looks for is there without colour.
   @Test func statesAreWords() {
     let text = screen(Sample.troubled, width: nil, height: nil).joined(separator: "\n")
-    for word in ["handover", "12 → 14 proving", "waiting", "degraded 0/1", "starting", "failed", "web.2 exited with 3"]
-    {
+    for word in [
+      "handover", "12 → 14 (release 2026-11-21.1) proving", "waiting", "degraded 0/1", "starting", "failed",
+      "web.2 exited with 3",
+    ] {
       #expect(text.contains(word), "\(word)")
     }
     #expect(!text.contains("\u{1B}"))

@@ -2,6 +2,7 @@ import ControlProtocol
 import Foundation
 import JSON
 import Testing
+import Vocabulary
 
 /// The `.varlink` files, the embedded texts and the Swift types say the same.
 @Suite struct InterfaceTests {
@@ -46,6 +47,11 @@ import Testing
     #expect(fields(try declaration("type", "Worker")) == written(worker))
     #expect(fields(try declaration("type", "Verdict")) == written(Sample.refused))
     #expect(fields(try declaration("error", "Failed")) == written(Sample.refused))
+    let held = Progress.Held(generation: GenerationID(2), release: ReleaseID("r"), limit: .seconds(1))
+    #expect(fields(try declaration("type", "Held")) == written(held))
+    #expect(
+      fields(try declaration("type", "Progress"))
+        == written(Progress(operation: OperationID("o"), text: "t", held: held)))
     let event = try #require(Sample.events.first { $0.pid != nil })
     var full = event
     (full.release, full.operation) = (Sample.serving.release, Sample.serving.lastHandover?.operation)

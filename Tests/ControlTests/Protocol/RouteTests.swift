@@ -7,7 +7,10 @@ import Vocabulary
   static let web = EngineName(unchecked: "web")
   static let requests: [Request] = [
     .getInfo, .getInterfaceDescription(interface: "io.baton.Service"), .status, .reload(wait: true),
-    .reload(wait: false), .restart(wait: false), .stop(now: true, wait: true),
+    .reload(wait: false), .reload(wait: true, release: ReleaseID("20261121T120000Z-abc1234-0001"), hold: .seconds(300)),
+    .commit(OperationID("reload-1")), .abort(OperationID("reload-1")),
+    .probe(OperationID("reload-1"), socket: SocketName(unchecked: "http")), .restart(wait: false),
+    .stop(now: true, wait: true),
     .scale(engine: web, workers: 3, wait: true), .events(limit: 7, follow: true), .events(limit: 0, follow: false),
     .environment(engine: web, reveal: true), .environment(engine: web, reveal: false),
   ]
@@ -54,6 +57,11 @@ import Vocabulary
     arguments: [
       ("io.baton.Service.Reload", ["wat": true], "wat"),
       ("io.baton.Service.Reload", ["wait": "yes"], "wait"),
+      ("io.baton.Service.Reload", ["holdMs": 0], "holdMs"),
+      ("io.baton.Service.Reload", ["holdMs": 3_600_001], "holdMs"),
+      ("io.baton.Service.Reload", ["holdMs": 1_000, "wait": false], "wait"),
+      ("io.baton.Service.Commit", [:], "operation"),
+      ("io.baton.Service.Probe", ["operation": "x", "socket": "../http"], "socket"),
       ("io.baton.Service.Scale", ["workers": 1], "engine"),
       ("io.baton.Service.Scale", ["engine": "web"], "workers"),
       ("io.baton.Service.Scale", ["engine": "../web", "workers": 1], "engine"),
@@ -68,6 +76,14 @@ import Vocabulary
     #expect(throws: ControlError.invalidParameter(field)) { try route.request(of: call) }
   }
 
+  /// Whoever holds a generation must hear of it, and its leaving must be seen.
+  @Test func onlyAHoldNeedsACallerThatTakesSeveralReplies() throws {
+    let hold = Request.reload(wait: true, hold: .seconds(1))
+    #expect(try Route.of(hold.call).needsMore(hold))
+    let plain = Request.reload(wait: true)
+    #expect(try !Route.of(plain.call).needsMore(plain))
+  }
+
   @Test(arguments: [
     "{}", "[]", "{\"method\":1}", "{\"method\":\"a\",\"parameters\":[]}", "{\"method\":\"a\",\"upgrade\":true}",
     "{\"method\":\"a\",\"more\":true,\"oneway\":true}", "GET / HTTP/1.1",
@@ -80,6 +96,7 @@ import Vocabulary
     ControlError.interfaceNotFound("a"), .methodNotFound("b"), .methodNotImplemented("c"), .invalidParameter("d"),
     .permissionDenied, .expectedMore, .notAllowed(method: "m", allowed: "root"),
     .busy(holder: "reload-1", since: Sample.now), .busy(holder: "x", since: nil), .unknownEngine("web"),
+    .unknownSocket("http"), .notHeld(OperationID("reload-1")), .cannotProbe(socket: "http", reason: "shared"),
     .failed(Sample.refused),
   ])
   func errorsAreReadBack(_ error: ControlError) throws {

@@ -77,7 +77,8 @@ enum Sample {
     ]
     report.sockets[0].listeners.append(.init(generation: GenerationID(14), queue: 0, steered: false))
     report.handover = .init(
-      operation: OperationID("reload-14"), phase: .proving, from: GenerationID(12), to: GenerationID(14), since: ago(3))
+      operation: OperationID("reload-14"), phase: .proving, from: GenerationID(12), to: GenerationID(14),
+      release: ReleaseID("2026-11-21.1"), since: ago(3))
     report.lastHandover = .init(
       operation: OperationID("reload-13"), outcome: .failed, reason: "web.2 exited with 3 before it was ready",
       from: GenerationID(12), to: GenerationID(13), took: .milliseconds(310), ended: ago(95))

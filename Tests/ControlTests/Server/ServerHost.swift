@@ -127,7 +127,25 @@ final class SampleHandler: ControlHandler {
 
   func status() -> StatusReport { sample }
 
-  func reload(_ reply: ControlReply) { keep("reload", reply) }
+  func reload(release: ReleaseID?, hold: Duration?, _ reply: ControlReply) {
+    if hold != nil { reply.callerLeft = { [weak self] in self?.asked.append("caller left") } }
+    keep("reload" + (release.map { " \($0)" } ?? ""), reply)
+  }
+
+  func commit(_ operation: OperationID) throws(ControlError) {
+    if operation.text != "reload r1-1" { throw .notHeld(operation) }
+    asked.append("commit")
+  }
+
+  func abort(_ operation: OperationID) throws(ControlError) { asked.append("abort") }
+
+  /// One end of a pair, whose other end answers with a word.
+  func probe(_ operation: OperationID, socket: SocketName) throws(ControlError) -> (ProbeReply, Descriptor?) {
+    if socket.rawValue == "local" { return (ProbeReply(path: "/run/x.sock"), nil) }
+    guard let (near, far) = try? Connection.pair() else { throw .unknownSocket(socket.rawValue) }
+    _ = write(far.raw, "candidate", 9)
+    return (ProbeReply(host: "127.0.0.1", port: 8_000), near)
+  }
   func restart(_ reply: ControlReply) { keep("restart", reply) }
   func stop(now: Bool, _ reply: ControlReply) { keep(now ? "stop now" : "stop", reply) }
   func scale(engine: EngineName, workers: Int, _ reply: ControlReply) {
