@@ -18,6 +18,7 @@ struct Baton: ParsableCommand {
       Status.self, Reload.self, Restart.self, Stop.self, Scale.self, Events.self, Logs.self, Environment.self,
       Check.self, Doctor.self, Init.self, Deploy.self,
       Rollback.self, RecoverCommand.self, History.self, Show.self, Releases.self, Preflight.self, RunOperation.self,
+      MayDeploy.self,
     ])
 
   static func main() {

@@ -34,10 +34,13 @@ class WithUnits(OnMachine):
     def setUp(self):
         super().setUp()
         place = "/etc/systemd/system/"
-        for name in ("baton@.service", "baton@.socket"):
+        for name in (
+            "baton@.service", "baton@.socket", "baton-deploy@.service", "baton-bake@.service", "baton-recover.service",
+        ):  # fmt: skip
             self.machine.write(place + name, (UNITS / name).read_text())
         if self.machine.systemd_version() >= 254:
             preserve = "baton@.service.d/50-preserve.conf"
             self.machine.write(place + preserve, (UNITS / preserve).read_text())
+        self.machine.run("systemd-sysusers", "--inline", "u baton-deploy -")
         for program in ("batond", "baton"):
             self.machine.write(f"/usr/bin/{program}", "#!/bin/sh\n", mode=0o755)

@@ -7,7 +7,9 @@ class Units(WithUnits):
     """The units this project ships."""
 
     def test_systemd_has_nothing_to_say_about_them(self):
-        for name in ("baton@.service", "baton@.socket"):
+        for name in (
+            "baton@.service", "baton@.socket", "baton-deploy@.service", "baton-bake@.service", "baton-recover.service",
+        ):  # fmt: skip
             said = self.machine.run("systemd-analyze", "verify", "--man=no", f"/etc/systemd/system/{name}", check=False)
             self.assertEqual((said.returncode, said.stdout + said.stderr), (0, ""), name)
 
@@ -36,5 +38,7 @@ class Units(WithUnits):
         self.machine.run("systemd-sysusers")
         self.machine.run("systemd-tmpfiles", "--create")
         self.assertIn("baton:", self.machine.run("getent", "group", "baton").stdout)
-        for folder in ("/etc/baton", "/run/baton", "/var/lib/baton"):
+        self.assertEqual(
+            set(self.machine.run("id", "-nG", "baton-deploy").stdout.split()), {"baton-deploy", "baton", "systemd-journal"})
+        for folder in ("/etc/baton", "/run/baton", "/var/lib/baton", "/var/lib/baton-deploy"):
             self.assertTrue(self.machine.path(folder).is_dir(), folder)

@@ -146,14 +146,15 @@ extension OperationRequest {
   /// Requests nobody has taken up, in the order of their names.
   package static func waiting(_ layout: Layout) -> [OperationID] {
     OperationIndex.all(layout).filter { id in
-      access(path(layout, id), F_OK) == 0 && access(StepLog.path(layout, id), F_OK) != 0
+      // Who takes one up says so before anything else, also that it is refused.
+      access(path(layout, id), F_OK) == 0 && access(OperationNewsLog.path(layout, id), F_OK) != 0
     }
   }
 
   /// Takes a request back that nobody has taken up.
   package static func withdraw(_ layout: Layout, _ id: OperationID) {
-    guard access(StepLog.path(layout, id), F_OK) != 0 else { return }
-    _ = unlink(path(layout, id))
+    guard access(OperationNewsLog.path(layout, id), F_OK) != 0 else { return }
+    for name in ["request.json", "source"] { _ = unlink("\(layout.operation(id))/\(name)") }
     _ = rmdir(layout.operation(id))
   }
 }

@@ -1,8 +1,13 @@
-internal import Deployment
+package import Deployment
+internal import LinuxSystem
 internal import Settings
+internal import Vocabulary
 
-/// `[[deploy.checklist]]`: what runs is run, what is only said must have been confirmed.
+/// `[[deploy.checklist]]`: what has a command is run, what is only said must have been confirmed.
 package enum ChecklistCheck {
+  /// For one command.
+  private static let timeout = Duration.seconds(60)
+
   static func look(
     _ operation: Operation, _ when: Settings.Deploy.ChecklistItem.When, isConfirmed: Bool
   ) -> PreflightStep.Finding {
@@ -14,7 +19,37 @@ package enum ChecklistCheck {
         StepFailure(
           .refused, "not confirmed: \(texts.joined(separator: "; "))", next: "--yes confirms what is on the checklist"))
     }
-    for text in texts { operation.audience.note("checklist: \(text): confirmed") }
+    do throws(StepFailure) {
+      try run(items, operation)
+    } catch {
+      return .refusal(StepFailure(.refused, error.what, next: error.next, lines: error.lines))
+    }
     return .fine("\(items.count) of \(items.count)")
+  }
+
+  /// Runs what is on the list after the health check: what it says is a verdict on the release.
+  package static func runAfter(_ operation: Operation) throws(StepFailure) {
+    try run(operation.deploy.checklist.filter { $0.when == .after }, operation)
+  }
+
+  private static func run(
+    _ items: [Settings.Deploy.ChecklistItem], _ operation: Operation
+  ) throws(StepFailure) {
+    for item in items {
+      guard let command = item.run else { continue }
+      let release = currentRelease(operation.layout).map { operation.layout.release($0) }
+      var run = CommandRun(
+        command, in: release ?? operation.layout.directory, environment: operation.environment(),
+        subject: "checklist: \(item.text)")
+      run.timeout = timeout
+      // It only looks; a plan shows what it says.
+      run.isReading = true
+      let result = try run.run(operation)
+      guard result.hasSucceeded else {
+        throw StepFailure(
+          .failed, "checklist: \(item.text): \(result.sentence)", next: "see to it, then ask again",
+          lines: result.lastLines)
+      }
+    }
   }
 }

@@ -73,7 +73,9 @@ package struct PreflightStep: OperationStep {
     var refusals: [StepFailure] = []
     for check in checks {
       switch check.look(operation) {
-      case .fine(let text): operation.audience.note("\(check.name): \(text)")
+      case .fine(let text):
+        // What a person may want to know even when all is well; `baton preflight` says the rest.
+        if ["target", "space", "way back"].contains(check.name) { operation.audience.note("\(check.name): \(text)") }
       case .weak(let text): operation.audience.warn("\(check.name): \(text)")
       case .refusal(let failure):
         if !refusals.isEmpty { operation.audience.warn("\(check.name): \(failure.what)") }

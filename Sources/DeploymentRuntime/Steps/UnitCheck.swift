@@ -31,7 +31,10 @@ package struct UnitCheck {
     } catch {
       if isAnswering() { return .fine("the supervisor answers; systemd does not") }
       return .refusal(
-        StepFailure(.refused, "\(name) cannot be asked for: \(error)", next: "is systemd, or batond, running?"))
+        StepFailure(
+          .refused,
+          "nothing runs the service: batond does not answer, and of \(name) systemd cannot be asked: \(error.message)",
+          next: error.remedy ?? "systemctl status \(name)"))
     }
   }
 

@@ -2,6 +2,7 @@ import ArgumentParser
 import ControlProtocol
 import Deployment
 import DeploymentRuntime
+import Glibc
 import Settings
 import Vocabulary
 
@@ -25,13 +26,20 @@ struct OperationOptions: ParsableArguments {
 
   /// From here to the end of it.
   func run(_ request: OperationRequest, _ service: DeployedService, json: Bool, attempt: String) throws {
-    let unit = foreground ? nil : try DeployUnit(service.name)
+    let unit = foreground || plan ? nil : try DeployUnit(service.name)
+    let isConfirmed = try yes || (!plan && request.intent.kind == .deploy && Confirmation.ask(service))
     try service.becomeDeployUser(to: attempt)
     var request = request
     request.patience = wait ?? .zero
     request.overridesWindow = overrideWindow
-    request.isConfirmed = yes
+    request.isConfirmed = isConfirmed
     request.control = try (control ?? Host.variable("BATON_CONTROL")).map { try DeployedService.absolute($0) }
+    if plan { return try PlanRun(service: service, request: request).run(json: json || jsonLines) }
+    if request.from == "-" {
+      do throws(StepFailure) { try request.takeInput(STDIN_FILENO, service.layout) } catch {
+        throw Failure(.failed, error.what, holds: "nothing was begun", next: error.next)
+      }
+    }
     try OperationRun(service: service, request: request, format: format(json: json)).begin(unit, detached: detach)
   }
 }
@@ -56,6 +64,7 @@ struct Deploy: ParsableCommand {
   @OptionGroup var operation: OperationOptions
 
   func validate() throws {
+    if from == "-" && operation.plan { throw ValidationError("a plan cannot look into standard input") }
     if ref != nil && from != nil { throw ValidationError("say --ref or --from, not both") }
     if attach && (ref != nil || from != nil || operation.detach) {
       throw ValidationError("--attach follows what is under way and takes no other wish")

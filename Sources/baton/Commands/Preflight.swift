@@ -25,10 +25,10 @@ struct Preflight: ParsableCommand {
     request.control = try (control ?? Host.variable("BATON_CONTROL")).map { try DeployedService.absolute($0) }
     // A person who reads the list will confirm what is on it when it counts.
     request.isConfirmed = true
-    let maker = OperationAssembly(service: service, effects: Effects(.plan))
+    let maker = OperationAssembly(service: service, effects: Effects(.plan), secrets: try service.secrets())
     let (assembly, step): (Assembly, PreflightStep)
     do throws(StepFailure) {
-      assembly = try maker.make(request, audience: DisplayAudience(nil), abort: nil)
+      assembly = try maker.make(request, audience: DisplayAudience(nil) { $0 }, abort: nil)
       step = maker.preflight(request)
     } catch {
       throw Failure(.failed, error.what, holds: "nothing was changed", next: error.next)

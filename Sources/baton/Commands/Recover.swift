@@ -59,10 +59,13 @@ struct RecoverRun {
     guard access(service.layout.deploys, F_OK) == 0 || errno == EACCES else { return tell([], json) }
     try service.becomeDeployUser(to: "recover")
     let effects = Effects(.act)
+    // What was cut off is put right also where the secrets are gone.
+    let secrets = (try? service.secrets()) ?? Secrets()
+    let masker = service.masker(secrets)
     let display = PlainDisplay()
-    let assembly = OperationAssembly(service: service, effects: effects)
+    let assembly = OperationAssembly(service: service, effects: effects, secrets: secrets)
     let recovery = Recover(service.layout, effects: effects) { (id, intent) throws(StepFailure) in
-      let audience = DisplayAudience(json ? nil : display)
+      let audience = DisplayAudience(json ? nil : display) { masker.mask($0) }
       return try assembly.makeAgain(id, intent, audience: audience, abort: nil)
     }
     let outcomes: [OperationOutcome]
@@ -99,7 +102,14 @@ final class DisplayAudience: OperationAudience {
   private let display: (any OperationDisplay)?
   private var step: Step?
 
-  init(_ display: (any OperationDisplay)?) { self.display = display }
+  private let mask: (String) -> String
+
+  init(_ display: (any OperationDisplay)?, mask: @escaping (String) -> String) {
+    self.display = display
+    self.mask = mask
+  }
+
+  func masked(_ text: String) -> String { mask(text) }
 
   func note(_ text: String) { show(.note, text) }
   func warn(_ text: String) { show(.warning, text) }
@@ -109,10 +119,12 @@ final class DisplayAudience: OperationAudience {
   func announce(_ announcement: Announcement) {
     let news = OperationNews(announcement, at: 0)
     if news.phase == .began || news.phase == .undoing { step = news.step }
-    display?.show(news)
+    var masked = news
+    masked.text = news.text.map(mask)
+    display?.show(masked)
   }
 
   private func show(_ kind: OperationNews.Kind, _ text: String) {
-    display?.show(OperationNews(kind, at: 0, step: step, text: text))
+    display?.show(OperationNews(kind, at: 0, step: step, text: mask(text)))
   }
 }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import ControlProtocol
+import Deployment
 import DeploymentRuntime
 import Glibc
 import LinuxSystem
@@ -63,6 +64,24 @@ struct DeployedService {
     defer { free(directory) }
     let folder = String(cString: directory)
     return folder == "/" ? "/\(path)" : "\(folder)/\(path)"
+  }
+
+  /// Knows the values of the secrets files, and what else of the settings nobody is to read over a shoulder.
+  func masker(_ secrets: Secrets) -> Masker {
+    var values = Array(secrets.variables.values) + Array(deploy.build.environment.values.filter { $0.utf8.count >= 8 })
+    values += deploy.health.checks.flatMap { $0.headers.values }
+    if let url = deploy.migrate?.database, let at = url.firstIndex(of: "@"), let start = url.firstRange(of: "://") {
+      let parts = url[start.upperBound..<at].split(separator: ":", maxSplits: 1)
+      if parts.count == 2 { values.append(String(parts[1])) }
+    }
+    return Masker(values)
+  }
+
+  /// Read as the deploy user, who must be able to.
+  func secrets() throws -> Secrets {
+    do throws(StepFailure) { return try Secrets.read(deploy.secrets, in: layout.directory) } catch {
+      throw Failure(.failed, error.what, holds: "nothing was changed", next: error.next)
+    }
   }
 
   /// Behind a command in a message.

@@ -9,6 +9,7 @@ import Vocabulary
 struct OperationAssembly {
   let service: DeployedService
   let effects: Effects
+  let secrets: Secrets
 
   /// For an operation that begins, with the one who follows it.
   func make(
@@ -17,6 +18,7 @@ struct OperationAssembly {
     let operation = Operation(
       id: request.operation, service: service.name, settings: service.settings, deploy: service.deploy,
       effects: effects, audience: audience, abort: abort)
+    operation.secrets = secrets
     var steps: [Step: any OperationStep] = [:]
     for step in request.intent.steps { steps[step] = NoStep() }
     steps[.preflight] = preflight(request)

@@ -14,10 +14,14 @@ struct OperationHost {
   /// Returns the exit status.
   func run() -> Int32 {
     let layout = service.layout
-    let news = OperationNewsLog(layout, id, mask: { $0 })
+    let secrets = Result { () throws(StepFailure) in
+      try Secrets.read(service.deploy.secrets, in: layout.directory)
+    }
+    let masker = service.masker((try? secrets.get()) ?? Secrets())
+    let news = OperationNewsLog(layout, id, mask: { masker.mask($0) })
     let outcome: OperationOutcome
     do throws(StepFailure) {
-      outcome = try operate(try OperationRequest.read(layout, id), news)
+      outcome = try operate(try OperationRequest.read(layout, id), try secrets.get(), news)
     } catch {
       outcome = OperationOutcome(id, refusedBy: error)
     }
@@ -26,24 +30,23 @@ struct OperationHost {
   }
 
   private func operate(
-    _ request: OperationRequest, _ news: OperationNewsLog
+    _ request: OperationRequest, _ secrets: Secrets, _ news: OperationNewsLog
   ) throws(StepFailure) -> OperationOutcome {
     let pipe: AbortPipe
     do throws(SystemError) { pipe = try AbortPipe(service.layout, id) } catch { throw StepFailure(.refused, error) }
     pipe.takeSignals()
     let effects = Effects(.act)
-    try recover(request, news, effects, pipe.descriptor)
-    let assembly = try OperationAssembly(service: service, effects: effects)
+    try recover(request, news, OperationAssembly(service: service, effects: effects, secrets: secrets))
+    let assembly = try OperationAssembly(service: service, effects: effects, secrets: secrets)
       .make(request, audience: news, abort: pipe.descriptor)
     return Executor(assembly, patience: request.patience).run(request.intent)
   }
 
   /// What was cut off is brought to its end first.
   private func recover(
-    _ request: OperationRequest, _ news: OperationNewsLog, _ effects: Effects, _ abort: Descriptor
+    _ request: OperationRequest, _ news: OperationNewsLog, _ assembly: OperationAssembly
   ) throws(StepFailure) {
-    let assembly = OperationAssembly(service: service, effects: effects)
-    let recovery = Recover(service.layout, effects: effects) { (id, intent) throws(StepFailure) in
+    let recovery = Recover(service.layout, effects: assembly.effects) { (id, intent) throws(StepFailure) in
       news.note("operation \(id) was cut off: it is brought to its end first")
       return try assembly.makeAgain(id, intent, audience: news, abort: nil)
     }

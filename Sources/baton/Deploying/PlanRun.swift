@@ -1,0 +1,164 @@
+import ArgumentParser
+import ControlProtocol
+import Deployment
+import DeploymentRuntime
+import JSON
+import Settings
+import Vocabulary
+
+/// `--plan`: the same code with effects that are only written down.
+struct PlanRun {
+  let service: DeployedService
+  let request: OperationRequest
+
+  func run(json: Bool) throws {
+    let effects = Effects(.plan)
+    let secrets = try service.secrets()
+    let masker = service.masker(secrets)
+    let audience = PlanAudience(effects) { masker.mask($0) }
+    let assembly: Assembly
+    do throws(StepFailure) {
+      assembly = try OperationAssembly(service: service, effects: effects, secrets: secrets)
+        .make(request, audience: audience, abort: nil)
+    } catch {
+      throw Failure(.failed, error.what, holds: "nothing was done", next: error.next)
+    }
+    let outcome = Executor(assembly).run(request.intent)
+    audience.close()
+    if json {
+      Terminal.print(self.json(outcome, audience))
+    } else {
+      print(outcome, audience)
+    }
+    guard outcome.exitStatus != 0 else { return }
+    var failure = Failure(
+      ExitStatus(rawValue: Int(outcome.exitStatus)) ?? .failed,
+      "it would be refused: \(masker.mask(outcome.failure?.what ?? outcome.outcome.rawValue))",
+      holds: "nothing was done", next: outcome.failure?.next.map { masker.mask($0) })
+    failure.lines = outcome.failure?.lines.map { masker.mask($0) } ?? []
+    failure.isPrinted = json
+    throw failure
+  }
+
+  /// How long clients would notice it.
+  private var interruption: String {
+    let deploy = service.deploy
+    if deploy.isSupervised {
+      let exclusive = service.settings.engines.filter { $0.handover == .exclusive }.map(\.name.rawValue)
+      return exclusive.isEmpty
+        ? "none: both generations answer until the new one is proved"
+        : "of \(exclusive.joined(separator: ", ")) alone, while the old one ends and the new one starts"
+    }
+    switch deploy.activation {
+    case .reload: return "none if \(deploy.unit) reloads without one; a unit that cannot reload is restarted"
+    case .restart: return "from the stop of \(deploy.unit) until it answers again"
+    }
+  }
+
+  private func json(_ outcome: OperationOutcome, _ audience: PlanAudience) -> JSON {
+    var members: JSON.Members = [
+      "service": service.name.json, "kind": request.intent.kind.json, "possible": .bool(outcome.exitStatus == 0),
+      "interruption": .string(interruption),
+    ]
+    members.append("release", outcome.facts.release)
+    members.append("previous", outcome.facts.previous)
+    members.append("commit", outcome.facts.commit)
+    members.append("migrations", outcome.facts.migrations)
+    members.append("steps", .array(audience.steps.map(\.json)))
+    members.append("what", outcome.failure?.what)
+    members.append("next", outcome.failure?.next)
+    return .object(members)
+  }
+
+  private func print(_ outcome: OperationOutcome, _ audience: PlanAudience) {
+    Terminal.print("\(request.intent.kind.rawValue) of \(service.name), as it would be done; nothing is:")
+    for step in audience.steps {
+      var title = StyledLine(step.step.rawValue, .bold)
+      if step.effects.isEmpty && step.lines.isEmpty { title.append("  nothing to do", .faint) }
+      Terminal.print(title.text(width: nil, colour: Terminal.usesColour))
+      for line in step.lines {
+        var text = StyledLine("  ")
+        if line.isWarning { text.append("warning: ", .yellow) }
+        text.append(plain(line.text), .faint)
+        Terminal.print(text.text(width: nil, colour: Terminal.usesColour))
+      }
+      for effect in step.effects {
+        let kind = effect.kind.rawValue
+        Terminal.print("  \(kind)\(String(repeating: " ", count: max(1, 15 - kind.count)))\(plain(effect.subject))")
+      }
+      if step.left > 0 { Terminal.print("  … and \(step.left) more") }
+    }
+    if let previous = outcome.facts.previous { Terminal.print("from release  \(previous)") }
+    if let commit = outcome.facts.commit { Terminal.print("commit        \(commit)") }
+    if !outcome.facts.migrations.isEmpty {
+      Terminal.print("migrations    \(outcome.facts.migrations.joined(separator: ", "))")
+    }
+    Terminal.print("interruption  \(interruption)")
+  }
+}
+
+extension Settings.Deploy {
+  /// batond runs the unit: generations overlap, and a reload carries the release.
+  var isSupervised: Bool { unit.hasPrefix("baton@") }
+}
+
+/// Takes down what a plan's steps would do and what they say.
+final class PlanAudience: OperationAudience {
+  struct Planned {
+    let step: Step
+    var effects: [Effect] = []
+    var lines: [(isWarning: Bool, text: String)] = []
+    /// Effects that are not shown.
+    var left = 0
+
+    var json: JSON {
+      var members: JSON.Members = ["step": step.json]
+      members.append(
+        "effects",
+        .array(effects.map { .object(["kind": .string($0.kind.rawValue), "subject": .string($0.subject)]) }))
+      members.append("effectsLeftOut", left)
+      members.append("notes", lines.filter { !$0.isWarning }.map(\.text))
+      members.append("warnings", lines.filter(\.isWarning).map(\.text))
+      return .object(members)
+    }
+  }
+
+  private(set) var steps: [Planned] = []
+  private let effects: Effects
+  private let mask: (String) -> String
+  private var seen = 0
+  /// Of one step, for people.
+  private static let limit = 200
+
+  init(_ effects: Effects, mask: @escaping (String) -> String) {
+    self.effects = effects
+    self.mask = mask
+  }
+
+  func note(_ text: String) { add(false, text) }
+  func warn(_ text: String) { add(true, text) }
+  func output(_ line: String) { add(false, line) }
+  func progress(done: Int64, total: Int64?, unit: String) {}
+  func masked(_ text: String) -> String { mask(text) }
+
+  func announce(_ announcement: Announcement) {
+    guard case .began(let step) = announcement else { return }
+    close()
+    steps.append(Planned(step: step))
+  }
+
+  /// What was done since belongs to the step before.
+  func close() {
+    let fresh = effects.log.dropFirst(seen)
+    seen = effects.log.count
+    guard !steps.isEmpty else { return }
+    let room = max(0, Self.limit - steps[steps.count - 1].effects.count)
+    steps[steps.count - 1].effects += fresh.prefix(room).map { Effect($0.kind, mask($0.subject)) }
+    steps[steps.count - 1].left += max(0, fresh.count - room)
+  }
+
+  private func add(_ isWarning: Bool, _ text: String) {
+    guard !steps.isEmpty, steps[steps.count - 1].lines.count < Self.limit else { return }
+    steps[steps.count - 1].lines.append((isWarning, mask(text)))
+  }
+}
