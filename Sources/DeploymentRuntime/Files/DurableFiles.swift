@@ -127,9 +127,9 @@ package struct DurableFiles {
 
   /// Removes a tree that nobody may find half removed: out of the way first, in one rename, then bit by bit.
   package func discardTree(_ path: String) throws(SystemError) {
-    guard try FileFacts.ifPresent(path) != nil else { return }
-    let temporary = TemporaryName.beside(path, operation)
+    let temporary = TemporaryName.beside(path, operation, "gone-")
     try removeTree(temporary)
+    guard try FileFacts.ifPresent(path) != nil else { return }
     try effects.perform(.rename, "\(path) -> \(temporary)") { () throws(SystemError) in
       try retrying("rename", path) { Glibc.rename(path, temporary) }
     }
@@ -188,9 +188,10 @@ package struct DurableFiles {
 
 /// The names that unfinished things have: `.tmp-OPERATION-NAME`, beside what they will be.
 package enum TemporaryName {
-  package static func beside(_ path: String, _ operation: OperationID) -> String {
+  package static func beside(_ path: String, _ operation: OperationID, _ what: String = "") -> String {
     var name = path.split(separator: "/").last.map(String.init) ?? ""
-    let start = ".tmp-\(operation)-"
+    // What is on its way out has another name than what is on its way in.
+    let start = ".tmp-\(operation)-\(what)"
     while start.utf8.count + name.utf8.count > 255, !name.isEmpty { name.removeLast() }
     let parent = parentDirectory(of: path)
     return parent == "/" ? "/\(start)\(name)" : "\(parent)/\(start)\(name)"

@@ -57,10 +57,13 @@ package enum ReleaseModes {
   }
 
   /// Source: path_resolution(7).
-  private static func allows(_ owner: UInt32, _ group: UInt32, _ mode: UInt32, _ user: Identity, _ needed: UInt32) -> Bool {
+  private static func allows(_ owner: UInt32, _ group: UInt32, _ mode: UInt32, _ user: Identity, _ needed: UInt32)
+    -> Bool
+  {
     if user.user == 0 { return true }
     let bits =
-      if owner == user.user { mode >> 6 } else if group == user.group || user.groups.contains(group) { mode >> 3 } else { mode }
+      if owner == user.user { mode >> 6 } else if group == user.group || user.groups.contains(group) { mode >> 3 } else
+      { mode }
     return bits & needed == needed
   }
 }

@@ -88,9 +88,12 @@ package struct SharedPaths {
     var above = path.parent
     while !above.isTop {
       let name = "\(top)/\(above)"
-      if let facts = try asFailure({ () throws(SystemError) in try FileFacts.ifPresent(name) }), facts.kind != .directory {
+      if let facts = try asFailure({ () throws(SystemError) in try FileFacts.ifPresent(name) }),
+        facts.kind != .directory
+      {
         throw StepFailure(
-          .refused, "\(name) is a \(facts.kind.noun), so \(path) in it cannot be shared", next: "share \(above) instead")
+          .refused, "\(name) is a \(facts.kind.noun), so \(path) in it cannot be shared", next: "share \(above) instead"
+        )
       }
       above = above.parent
     }
