@@ -17,7 +17,8 @@ struct Baton: ParsableCommand {
     subcommands: [
       Status.self, Reload.self, Restart.self, Stop.self, Scale.self, Events.self, Logs.self, Environment.self,
       Check.self, Doctor.self, Init.self, Deploy.self,
-      Rollback.self, RecoverCommand.self, History.self, Show.self, Releases.self, Preflight.self, RunOperation.self,
+      Rollback.self, RecoverCommand.self, History.self, Show.self, Releases.self, Diff.self, Preflight.self,
+      RunOperation.self,
       MayDeploy.self,
     ])
 

@@ -30,6 +30,11 @@ package struct AbortPipe {
     return write(pipe.raw, &byte, 1) == 1
   }
 
+  /// Whether a process has it open: one that works on the operation, up to its last word.
+  package static func isAttended(_ layout: Layout, _ id: OperationID) -> Bool {
+    (try? Descriptor.open(path(layout, id), flags: O_WRONLY | O_NONBLOCK | O_NOFOLLOW)) != nil
+  }
+
   /// SIGINT and SIGTERM become a wish; SIGHUP, of a terminal that went away, is none.
   package func takeSignals() {
     signalTarget = descriptor.raw

@@ -21,12 +21,18 @@ package final class OperationNewsLog: OperationAudience {
 
   package static func path(_ layout: Layout, _ id: OperationID) -> String { "\(layout.operation(id))/output.log" }
 
+  private let layout: Layout
+
   package init(_ layout: Layout, _ id: OperationID, mask: @escaping (String) -> String) {
+    self.layout = layout
     self.mask = mask
     let flags = O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW
     file = try? Descriptor.open(Self.path(layout, id), flags: flags, mode: 0o640)
     if let file { size = max(0, Int(lseek(file.raw, 0, SEEK_END))) }
   }
+
+  /// That of another operation of the service.
+  package func log(of id: OperationID) -> OperationNewsLog { OperationNewsLog(layout, id, mask: mask) }
 
   package func note(_ text: String) { write(news(.note, text)) }
   package func warn(_ text: String) { write(news(.warning, text)) }
@@ -83,5 +89,30 @@ package final class OperationNewsLog: OperationAudience {
     bytes.append(UInt8(ascii: "\n"))
     // One write, so that who reads along never sees the half of a line for long; what is cut off is skipped.
     if Glibc.write(file.raw, bytes, bytes.count) > 0 { size += bytes.count }
+  }
+}
+
+/// Two who follow the same.
+package final class Both: OperationAudience {
+  private let first: any OperationAudience
+  private let second: any OperationAudience
+
+  package init(_ first: any OperationAudience, _ second: any OperationAudience) {
+    self.first = first
+    self.second = second
+  }
+
+  package func note(_ text: String) { each { $0.note(text) } }
+  package func warn(_ text: String) { each { $0.warn(text) } }
+  package func output(_ line: String) { each { $0.output(line) } }
+  package func announce(_ announcement: Announcement) { each { $0.announce(announcement) } }
+  package func masked(_ text: String) -> String { first.masked(text) }
+  package func progress(done: Int64, total: Int64?, unit: String) {
+    each { $0.progress(done: done, total: total, unit: unit) }
+  }
+
+  private func each(_ act: (any OperationAudience) -> Void) {
+    act(first)
+    act(second)
   }
 }

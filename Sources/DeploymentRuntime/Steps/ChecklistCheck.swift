@@ -22,6 +22,7 @@ package enum ChecklistCheck {
     do throws(StepFailure) {
       try run(items, operation)
     } catch {
+      if error.kind == .aborted { return .refusal(error) }
       return .refusal(StepFailure(.refused, error.what, next: error.next, lines: error.lines))
     }
     return .fine("\(items.count) of \(items.count)")

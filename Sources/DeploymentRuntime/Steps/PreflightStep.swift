@@ -82,6 +82,7 @@ package struct PreflightStep: OperationStep {
         refusals.append(failure)
       }
     }
+    if let wish = refusals.first(where: { $0.kind == .aborted }) { throw wish }
     guard var first = refusals.first else { return try makeDirectories(operation) }
     if refusals.count > 1 { first.what += " (and \(refusals.count - 1) more: baton preflight lists them)" }
     throw first
@@ -91,14 +92,8 @@ package struct PreflightStep: OperationStep {
   package func undo(_: Operation) {}
 
   private func makeDirectories(_ operation: Operation) throws(StepFailure) {
-    let layout = operation.layout
     let files = DurableFiles(operation.effects, operation: operation.id)
-    do throws(SystemError) {
-      for (path, mode) in [(layout.releases, UInt32(0o755)), (layout.shared, 0o755), (layout.backups, 0o700)]
-      where try FileFacts.ifPresent(path) == nil {
-        try files.makeDirectory(path, mode: mode)
-      }
-    } catch {
+    do throws(SystemError) { try Releases(operation.layout, files).prepare() } catch {
       throw StepFailure(.refused, error)
     }
   }

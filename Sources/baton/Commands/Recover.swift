@@ -65,7 +65,8 @@ struct RecoverRun {
     let display = PlainDisplay()
     let assembly = OperationAssembly(service: service, effects: effects, secrets: secrets)
     let recovery = Recover(service.layout, effects: effects) { (id, intent) throws(StepFailure) in
-      let audience = DisplayAudience(json ? nil : display) { masker.mask($0) }
+      let shown = DisplayAudience(json ? nil : display) { masker.mask($0) }
+      let audience = Both(shown, OperationNewsLog(service.layout, id) { masker.mask($0) })
       return try assembly.makeAgain(id, intent, audience: audience, abort: nil)
     }
     let outcomes: [OperationOutcome]
@@ -74,6 +75,9 @@ struct RecoverRun {
     } catch {
       throw Failure(
         error.kind == .busy ? .busy : .failed, error.what, holds: "nothing was changed", next: error.next)
+    }
+    for outcome in outcomes {
+      OperationNewsLog(service.layout, outcome.operation) { masker.mask($0) }.end(OperationVerdict(outcome))
     }
     tell(outcomes, json)
     guard let stuck = outcomes.first(where: { $0.outcome == .stuck }) else { return }

@@ -41,6 +41,12 @@ struct OperationAssembly {
   func makeAgain(
     _ id: OperationID, _ intent: Intent, audience: any OperationAudience, abort: Descriptor?
   ) throws(StepFailure) -> Assembly {
+    // What it had started may still run, and would write into what is put right now.
+    let left = try asFailure { () throws(SystemError) in try Survivors.end(id, effects) }
+    if let first = left.first {
+      throw StepFailure(
+        .stuck, "process \(first.pid) (\(first.command)) of operation \(id) cannot be ended", next: "end it")
+    }
     var request = OperationRequest(intent: intent, service: service.name, settings: service.path)
     do throws(StepFailure) {
       request = try OperationRequest.read(service.layout, id)

@@ -29,14 +29,15 @@ struct OperationFollower {
     while true {
       let gone = isGone
       // Looked at before the last reading, so that nothing it said is missed.
-      var news = reader.next()
-      while !news.isEmpty {
+      var verdict: OperationVerdict?
+      while case let news = reader.next(), !news.isEmpty {
         for item in news {
-          if let verdict = item.verdict { return .verdict(verdict) }
+          // What was recovered, or baked later, has a second one: the last counts.
+          verdict = item.verdict
           display.show(item)
         }
-        news = reader.next()
       }
+      if let verdict { return .verdict(verdict) }
       if gone { return hasBegun ? .died : .ignored }
       switch interruptions.taken() {
       case 0: break
@@ -57,7 +58,7 @@ struct OperationFollower {
 
   private var isGone: Bool {
     if let isRunning = process.isRunning { return !isRunning }
-    return hasBegun && !StepLog.isAlive(service.layout, id)
+    return hasBegun && !StepLog.isAlive(service.layout, id) && !AbortPipe.isAttended(service.layout, id)
   }
 }
 

@@ -20,20 +20,22 @@ struct OperationHost {
     let masker = service.masker((try? secrets.get()) ?? Secrets())
     let news = OperationNewsLog(layout, id, mask: { masker.mask($0) })
     let outcome: OperationOutcome
+    // Open to the last word, so that others see that it is still to come.
+    let pipe = Result { () throws(SystemError) in try AbortPipe(layout, id) }
     do throws(StepFailure) {
-      outcome = try operate(try OperationRequest.read(layout, id), try secrets.get(), news)
+      outcome = try operate(pipe, try OperationRequest.read(layout, id), try secrets.get(), news)
     } catch {
       outcome = OperationOutcome(id, refusedBy: error)
     }
     news.end(OperationVerdict(outcome))
+    withExtendedLifetime(pipe) {}
     return outcome.exitStatus
   }
 
   private func operate(
-    _ request: OperationRequest, _ secrets: Secrets, _ news: OperationNewsLog
+    _ pipe: Result<AbortPipe, SystemError>, _ request: OperationRequest, _ secrets: Secrets, _ news: OperationNewsLog
   ) throws(StepFailure) -> OperationOutcome {
-    let pipe: AbortPipe
-    do throws(SystemError) { pipe = try AbortPipe(service.layout, id) } catch { throw StepFailure(.refused, error) }
+    let pipe = try asFailure { () throws(SystemError) in try pipe.get() }
     pipe.takeSignals()
     let effects = Effects(.act)
     try recover(request, news, OperationAssembly(service: service, effects: effects, secrets: secrets))
@@ -48,7 +50,7 @@ struct OperationHost {
   ) throws(StepFailure) {
     let recovery = Recover(service.layout, effects: assembly.effects) { (id, intent) throws(StepFailure) in
       news.note("operation \(id) was cut off: it is brought to its end first")
-      return try assembly.makeAgain(id, intent, audience: news, abort: nil)
+      return try assembly.makeAgain(id, intent, audience: Both(news, news.log(of: id)), abort: nil)
     }
     let outcomes: [OperationOutcome]
     do throws(StepFailure) {
@@ -59,6 +61,7 @@ struct OperationHost {
       throw error
     }
     for outcome in outcomes {
+      news.log(of: outcome.operation).end(OperationVerdict(outcome))
       news.note("operation \(outcome.operation) ended: \(outcome.holds)")
       guard outcome.outcome != .stuck else {
         throw StepFailure(

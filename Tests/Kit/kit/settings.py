@@ -16,6 +16,8 @@ class Settings:
         self.sockets = {"http": {"listen": f"127.0.0.1:{port}"}}
         self.engines = {"web": self.web()}
         self.handover, self.shutdown = {}, {}
+        # Other sections by their title; an empty one is written too.
+        self.more = {}
 
     def fixture(self, *options):
         """The command of fixture-service with stamps in the file `stamps` and counts in `counts`."""
@@ -46,4 +48,5 @@ class Settings:
         parts += [(f"socket.{name}", entries) for name, entries in self.sockets.items()]
         parts += [(f"engine.{name}", entries) for name, entries in self.engines.items()]
         parts += [("handover", self.handover), ("shutdown", self.shutdown)]
-        return "\n".join(toml.table(title, entries) for title, entries in parts if entries)
+        parts = [(title, entries) for title, entries in parts if entries] + list(self.more.items())
+        return "\n".join(toml.table(title, entries) for title, entries in parts)

@@ -29,7 +29,9 @@ enum OperationProcess {
     for name in variables { if let value = Host.variable(name) { request.environment[name] = value } }
     request.directory = "/"
     request.umask = 0o027
-    request.standardError = Descriptor(owning: dup(STDERR_FILENO))
+    // Not our own: whoever reads that would wait for the end of the operation. What goes there is a crash's.
+    request.standardError = try? Descriptor.open(
+      "\(service.layout.operation(id))/errors.log", flags: O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, mode: 0o640)
     do throws(SpawnError) { return .child(try request.spawn()) } catch {
       throw Failure(.failed, "\(error)", holds: "nothing was begun")
     }
