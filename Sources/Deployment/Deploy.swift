@@ -112,7 +112,7 @@ package struct Deploy: Hashable, Sendable {
   private mutating func intending(_ step: Step, _ event: DeployEvent, _ now: Instant) -> [DeployAction] {
     switch event {
     case .recorded:
-      if let wish { return turnBack(step, wish) }
+      if let wish, !isMarked { return turnBack(step, wish) }
       state = .running(step)
       since = now
       return [.announce(.began(step)), .run(step)]

@@ -58,8 +58,13 @@ package struct OperationSummary: Hashable, Sendable {
         steps[index].state = .failed
         steps[index].what = failure.what
       }
-    case .undid(let step): set(step, .undone, nil)
-    case .couldNotUndo(let step, let failure): set(step, .notUndone, nil, failure.what)
+    case .undid(let step):
+      // Going back does not wait for the record that says so.
+      isMarked = false
+      set(step, .undone, nil)
+    case .couldNotUndo(let step, let failure):
+      isMarked = false
+      set(step, .notUndone, nil, failure.what)
     case .resumed: resumptions += 1
     case .ended(let outcome):
       self.outcome = outcome

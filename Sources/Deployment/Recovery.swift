@@ -69,7 +69,7 @@ package enum Recovery {
     _ past: Past, _ machine: inout Deploy, _ reality: Reality, _ now: Instant
   ) -> [DeployAction] {
     if machine.turn != nil { return machine.undoNext() }
-    let interrupted = StepFailure(.failed, "the operation was cut off\(past.last.map { " in \($0.rawValue)" } ?? "")")
+    let interrupted = cutOff(past.last)
     guard machine.begun.contains(.activate) else { return machine.turnBack(nil, interrupted) }
     let new = machine.facts.release
     let isCurrent = new != nil && reality.current == new
@@ -125,11 +125,22 @@ package enum Recovery {
         // The record of the mark was not known to be on the disk when this was decided.
         machine.isMarked = false
       case .undid(let step):
+        goesBack()
         machine.begun.removeAll { $0 == step }
         done.remove(step)
-      case .couldNotUndo: break
+      case .couldNotUndo: goesBack()
       case .ended(let outcome): ended = outcome
       }
     }
+
+    /// The decision itself may be missing: going back does not wait for its record.
+    private mutating func goesBack() {
+      machine.isMarked = false
+      machine.turn = machine.turn ?? Deploy.Turn(step: nil, failure: Recovery.cutOff(nil))
+    }
+  }
+
+  private static func cutOff(_ step: Step?) -> StepFailure {
+    StepFailure(.failed, "the operation was cut off\(step.map { " in \($0.rawValue)" } ?? "")")
   }
 }

@@ -5,20 +5,22 @@ internal import LinuxSystem
 ///
 /// `BATON_FAULT=17:before:kill` ends the process without notice right before its 17th effect. Others: `hang` (until it is
 /// killed), `interrupt` (SIGINT to itself), `hangup` (SIGHUP to itself), or the name of an errno: `ENOSPC`, `EIO`.
+/// Within a test `freeze` stands for a kill: nothing is done to the world from that point on.
 /// `BATON_FAULT_LOG=FILE` gets a line for each point reached: `17 before rename /opt/x/current`.
 package struct FaultPlan {
   package enum Side: String, Hashable, Sendable { case before, after }
 
-  private enum Fault {
-    case kill, hang, interrupt, hangup
+  package enum Fault: Hashable, Sendable {
+    case kill, hang, interrupt, hangup, freeze
     case error(Int32)
   }
 
   private var target: (number: Int, side: Side, fault: Fault)?
   private var log: Descriptor?
 
-  /// For tests inside the process: the effect of this number ends with `errno`.
-  init(number: Int, _ side: Side, errno: Int32) { target = (number, side, .error(errno)) }
+  /// For tests inside the process: the effect of this number ends so.
+  package init(_ number: Int, _ side: Side, _ fault: Fault) { target = (number, side, fault) }
+  package init(number: Int, _ side: Side, errno: Int32) { self.init(number, side, .error(errno)) }
 
   private init() {}
 
@@ -57,12 +59,15 @@ package struct FaultPlan {
       let line = Array("\(number) \(side.rawValue) \(effect.kind.rawValue) \(effect.subject)\n".utf8)
       _ = write(log.raw, line, line.count)
     }
-    guard let target, target.number == number, target.side == side else { return nil }
+    guard let target else { return nil }
+    if target.fault == .freeze, number > target.number { return EIO }
+    guard target.number == number, target.side == side else { return nil }
     switch target.fault {
     case .kill: kill(getpid(), SIGKILL)
     case .hang: while true { pause() }
     case .interrupt: kill(getpid(), SIGINT)
     case .hangup: kill(getpid(), SIGHUP)
+    case .freeze: return EIO
     case .error(let errno): return errno
     }
     return nil
