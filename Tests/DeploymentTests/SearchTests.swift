@@ -59,7 +59,7 @@ import Vocabulary
         let moves = world.moves + (world.budget.wishes > 0 && world.owed != nil ? [.deadline] : [])
         guard !moves.isEmpty else { break }
         // Mostly it goes well, or nothing would get anywhere.
-        let isCalm = random.next() % 8 != 0
+        let isCalm = random.next() % 20 != 0
         let move = isCalm ? moves[0] : moves[Int(random.next() % UInt64(moves.count))]
         world.go(move)
         if move != .go { way.append("\(move)") }

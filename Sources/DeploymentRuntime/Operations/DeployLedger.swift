@@ -40,6 +40,8 @@ package final class DeployLedger {
 
   private func open() {
     for attempt in 1...2 {
+      if access(path, F_OK) != 0 { make() }
+      guard access(path, F_OK) == 0 else { return }
       do throws(SQLiteError) {
         let database = try Database(path: path)
         try database.run("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF")
@@ -56,6 +58,17 @@ package final class DeployLedger {
         guard error.isDamage else { return news.append("the ledger \(path) cannot be opened: \(error.detail)") }
         setAside(error.detail, attempt)
       }
+    }
+  }
+
+  /// An empty file is a database without tables.
+  private func make() {
+    do throws(SystemError) {
+      try effects.perform(.write, path) { () throws(SystemError) in
+        _ = try Descriptor.open(path, flags: O_RDWR | O_CREAT, mode: 0o640)
+      }
+    } catch {
+      news.append("the ledger cannot be made: \(error)")
     }
   }
 

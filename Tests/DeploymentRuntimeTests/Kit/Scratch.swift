@@ -6,8 +6,10 @@ import Glibc
 final class Scratch {
   let directory: String
 
-  init(_ name: String = "deploy-tests") {
-    var template = Array("/tmp/\(name)-XXXXXX".utf8CString)
+  /// In memory where many syncs would be waited for and what they do to a disk is not the question.
+  init(_ name: String = "deploy-tests", inMemory: Bool = false) {
+    let parent = inMemory && access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp"
+    var template = Array("\(parent)/\(name)-XXXXXX".utf8CString)
     directory = mkdtemp(&template).map { String(cString: $0) } ?? "/nonexistent"
   }
 
