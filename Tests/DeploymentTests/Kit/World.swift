@@ -159,6 +159,9 @@ struct World: Hashable {
     case .good, .baking:
       if current != .new { fail("\(outcome), and `current` does not name it") }
       if running != .new, !isBooting { fail("\(outcome), and it does not run") }
+      if !log.contains(where: { if case .did(.healthCheck, _) = $0 { true } else { false } }) {
+        fail("\(outcome), and its health was never checked")
+      }
       if outcome == .good, verdict != .good { fail("good, and no record says so") }
       if outcome == .baking, verdict == .good { fail("marked good before its bake") }
     case .refused, .busy, .failed, .aborted:
