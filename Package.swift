@@ -49,6 +49,8 @@ let package = Package(
     .target(
       name: "CArchive",
       linkerSettings: [.linkedLibrary("archive"), .linkedLibrary("zstd"), .linkedLibrary("z")]),
+    // Not linked to libpq either: only migrations of a PostgreSQL database open it.
+    .target(name: "CPostgres", linkerSettings: [.linkedLibrary("dl")]),
     .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
     // SHA-256 at the processor's own speed in 300 KB that libarchive loads anyway; OpenSSL brings 5 MB. See docs/decisions.
     .systemLibrary(name: "CNettle", pkgConfig: "nettle", providers: [.apt(["nettle-dev"])]),
@@ -80,8 +82,8 @@ let package = Package(
     layer(
       "DeploymentRuntime",
       [
-        "Vocabulary", "LinuxSystem", "CLinux", "CArchive", "CNettle", "CSQLite", "JSON", "Systemd", "Deployment",
-        "Settings", "Ledger", "Probing", "ControlProtocol", "ControlClient",
+        "Vocabulary", "LinuxSystem", "CLinux", "CArchive", "CNettle", "CPostgres", "CSQLite", "JSON", "Systemd",
+        "Deployment", "Settings", "Ledger", "Probing", "ControlProtocol", "ControlClient",
       ]),
 
     // Layer 5: programs: parse, wire, run, exit code.
@@ -128,6 +130,10 @@ let package = Package(
     // Programs that the tests, the demo and the benchmarks run.
     .executableTarget(
       name: "fixture-systemd", dependencies: ["Systemd"], path: "Tests/Fixtures/systemd", swiftSettings: strict),
+    .executableTarget(
+      name: "fixture-migrate",
+      dependencies: ["Vocabulary", "LinuxSystem", "Settings", "Deployment", "DeploymentRuntime"],
+      path: "Tests/Fixtures/migrate", swiftSettings: strict),
     .executableTarget(name: "fixture-service", path: "Tests/Fixtures/service", cSettings: strictC),
     .executableTarget(name: "fixture-load", path: "Tests/Fixtures/load", cSettings: strictC),
   ],

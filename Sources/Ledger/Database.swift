@@ -20,14 +20,17 @@ package struct SQLiteError: Error, Hashable {
 
 /// A connection to one database file. Belongs to one thread.
 package final class Database {
-  private let handle: OpaquePointer
+  let handle: OpaquePointer
+  /// Of ``wait(while:)``: libsqlite calls it.
+  var patience: Patience?
 
-  /// Opens, or makes, the file; to be read only, it must be there.
-  package init(path: String, readOnly: Bool = false) throws(SQLiteError) {
+  /// Opens, or makes, the file; to be read only, or with `mustExist`, it must be there.
+  package init(path: String, readOnly: Bool = false, mustExist: Bool = false) throws(SQLiteError) {
     var handle: OpaquePointer?
     // A leading slash, so that no name is taken for a URI.
-    let name = path.hasPrefix("/") ? path : "./" + path
-    let access = readOnly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
+    let name = path.hasPrefix("/") || path == Self.memory ? path : "./" + path
+    let create = mustExist ? 0 : SQLITE_OPEN_CREATE
+    let access = readOnly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | create
     let flags = access | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE
     let code = sqlite3_open_v2(name, &handle, flags, nil)
     guard let handle else { throw SQLiteError(code: code, message: "", errno: 0) }
@@ -47,15 +50,19 @@ package final class Database {
     sqlite3_busy_timeout(handle, 500)
   }
 
+  /// An empty one that is nowhere on the disk.
+  package static func inMemory() throws(SQLiteError) -> Database { try Database(path: memory) }
+  private static let memory = ":memory:"
+
   deinit { sqlite3_close_v2(handle) }
 
-  private static func error(_ handle: OpaquePointer, _ code: Int32) -> SQLiteError {
+  static func error(_ handle: OpaquePointer, _ code: Int32) -> SQLiteError {
     SQLiteError(
       code: code, message: sqlite3_errmsg(handle).map { String(cString: $0) } ?? "", errno: sqlite3_system_errno(handle)
     )
   }
 
-  fileprivate func check(_ code: Int32) throws(SQLiteError) {
+  func check(_ code: Int32) throws(SQLiteError) {
     guard code == SQLITE_OK else { throw Self.error(handle, code) }
   }
 

@@ -112,7 +112,10 @@ package struct MigrationPlan: Hashable, Sendable {
 
   private mutating func refuseChanged(_ scripts: [MigrationScript], _ known: [String: AppliedMigration]) {
     for script in scripts {
-      guard let record = known[script.name], record.checksum != script.file.checksum else { continue }
+      // One that never came to its end may be corrected.
+      guard let record = known[script.name], record.state == .done, record.checksum != script.file.checksum else {
+        continue
+      }
       refusals.append(
         Refusal(
           what: "\(script.name) was changed after it was applied (\(record.appliedAt), release \(record.release))",

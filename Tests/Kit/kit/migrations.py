@@ -1,0 +1,101 @@
+"""A service with migrations, and the program that applies them; see Tests/Fixtures/migrate."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+from kit import programs
+
+
+class Outcome:
+    def __init__(self, status, text):
+        self.status, self.text = status, text
+
+    def lines(self, word):
+        start = f"{word}: "
+        return [line[len(start):] for line in self.text.splitlines() if line.startswith(start)]
+
+    @property
+    def applied(self):
+        return self.lines("applied")
+
+    @property
+    def effects(self):
+        return self.lines("effect")
+
+
+def program():
+    """The debug build: only there a test can say what shall go wrong."""
+    path = programs.ROOT / ".build/debug/fixture-migrate"
+    if not path.exists():
+        raise unittest.SkipTest(f"{path} is not built (swift build --build-tests)")
+    return str(path)
+
+
+class App:
+    """`app.files = {"1_a.sql": "…"}` is the release `new`; the one before it is `old`."""
+
+    def __init__(self, database=None, variable=None, **limits):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="baton-migrate-", dir="/tmp"))
+        self.program = program()
+        for name in ("releases/new/migrations", "releases/old/migrations", "backups", "deploys"):
+            (self.folder / name).mkdir(parents=True)
+        main = self.folder / "main"
+        main.write_text("#!/bin/sh\n")
+        main.chmod(0o755)
+        self.number = 0
+        lines = ["[migrate]", 'directory = "migrations"']
+        lines += [f"database = '{database}'"] if database else []
+        lines += [f'database-variable = "{variable[0]}"'] if variable else []
+        limits = {"lock_timeout": "2s", "statement_timeout": "20s", "timeout": "60s", **limits}
+        lines += [f'{key.replace("_", "-")} = "{value}"' for key, value in limits.items()]
+        secrets = self.folder / "secrets"
+        secrets.write_text(f"{variable[0]}={variable[1]}\n" if variable else "")
+        secrets.chmod(0o600)
+        self.settings = self.folder / "app.toml"
+        user = "root" if os.geteuid() == 0 else os.environ.get("USER", "root")
+        self.settings.write_text(f"""
+[service]
+user = "{user}"
+directory = "{self.folder}"
+[engine.web]
+command = ["{main}"]
+[deploy]
+user = "{user}"
+secrets = ["{secrets}"]
+""" + "\n".join(lines) + "\n")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def write(self, files, release="new"):
+        """The migrations of a release are these, and no others."""
+        place = self.folder / "releases" / release / "migrations"
+        shutil.rmtree(place)
+        place.mkdir(parents=True)
+        for name, text in files.items():
+            (place / name).write_text(text)
+
+    def start(self, act="run", previous="-", operation=None, release="new", fault=None, environment=None):
+        if operation is None:
+            self.number += 1
+            operation = f"op{self.number}"
+        extra = {**(environment or {}), **({"BATON_FAULT": fault} if fault else {})}
+        return subprocess.Popen(
+            [self.program, str(self.settings), operation, release, previous, act], stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, **extra},
+        )  # fmt: skip
+
+    @staticmethod
+    def end(process, within=60):
+        text, _ = process.communicate(timeout=within)
+        return Outcome(process.returncode, text)
+
+    def run(self, act="run", **options):
+        return self.end(self.start(act, **options))
