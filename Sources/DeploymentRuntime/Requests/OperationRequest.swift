@@ -1,3 +1,4 @@
+internal import CLinux
 package import Deployment
 internal import Glibc
 package import JSON

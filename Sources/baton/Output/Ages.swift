@@ -1,6 +1,7 @@
 import ControlProtocol
 import Glibc
 import JSON
+import LinuxSystem
 import Vocabulary
 
 /// Times for people.
@@ -46,9 +47,5 @@ enum Ages {
 }
 
 extension WallTime {
-  static var now: WallTime {
-    var time = timespec()
-    clock_gettime(CLOCK_REALTIME, &time)
-    return WallTime(microseconds: Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1_000)
-  }
+  static var now: WallTime { WallTime(microseconds: RealTime.microseconds()) }
 }
