@@ -14,8 +14,9 @@ import tempfile
 
 SUITES = ("bookworm", "trixie")
 
-# Only what the tests need: a system manager, a bus, and the libraries batond and baton load.
+# Only what the tests need. What is a service starts by itself in no machine: see baton-lab.target in machine-inside.sh.
 PACKAGES = (
+    # a system manager, a bus, and the libraries batond and baton load
     "systemd",
     "dbus",  # systemctl from units, sd-bus clients
     "libnss-systemd",  # names of dynamic users
@@ -23,6 +24,22 @@ PACKAGES = (
     "libsqlite3-0",
     "libsystemd0",
     "libstdc++6",
+    "libcurl4",
+    "libarchive13",
+    "libnettle8",
+    "libpq5",
+    # what deploys meet on a host
+    "git",
+    "gcc",  # the build step really compiles
+    "libc6-dev",
+    "polkitd",  # what an unprivileged deploy user may ask of systemd
+    "openssh-server",
+    "openssh-client",
+    "postgresql",
+    "sqlite3",
+    "nginx-light",  # a service that batond does not supervise
+    "zstd",
+    "faketime",  # clocks that jump
 )
 
 DEFAULT_MIRROR = "http://deb.debian.org/debian"
@@ -73,7 +90,7 @@ def build(suite, say=print):
     temporary = pathlib.Path(tempfile.mkdtemp(prefix=f"building-{suite}-", dir=target.parent))
     log = temporary.with_suffix(".log")
     try:
-        say(f"lab: building the {suite} base (once; one to two minutes)")
+        say(f"lab: building the {suite} base (once; about two minutes)")
         command = [
             "mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", "--include=" + ",".join(PACKAGES),
             "--aptopt=Acquire::Retries \"3\"", suite, str(temporary / "root"), f"deb {mirror()} {suite} main",
