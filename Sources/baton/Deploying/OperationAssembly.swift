@@ -22,6 +22,7 @@ struct OperationAssembly {
     var steps: [Step: any OperationStep] = [:]
     for step in request.intent.steps { steps[step] = NoStep() }
     steps[.preflight] = preflight(request)
+    if steps[.migrate] != nil { steps[.migrate] = MigrateStep() }
     return Assembly(operation, steps: steps)
   }
 
