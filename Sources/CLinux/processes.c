@@ -2,7 +2,6 @@
 #include "CLinux.h"
 
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -16,10 +15,4 @@ int cl_close_from(unsigned first) { return (int)syscall(SYS_close_range, first, 
 char cl_attribute(const char *path, const char *name) {
   char value = 0;
   return getxattr(path, name, &value, 1) == 1 ? value : 0;
-}
-
-int cl_lower_priority(pid_t group, int nice) {
-  // IOPRIO_WHO_PGRP; class best-effort, lowest level. Source: ioprio_set(2).
-  syscall(SYS_ioprio_set, 2, group, 2 << 13 | 7);
-  return setpriority(PRIO_PGRP, (id_t)group, nice);
 }

@@ -196,6 +196,11 @@ IN_CHILD static void child_main(struct child *child) {
     result = kernel(SYS_chdir, (long)request->directory, 0, 0, 0, 0);
     if (result < 0) give_up(child, CL_SPAWN_DIRECTORY, result, 0);
   }
+  if (request->yields) {
+    // What is refused here is no reason not to start it. IOPRIO_WHO_PROCESS; class best-effort, level 7.
+    kernel(SYS_setpriority, PRIO_PROCESS, 0, 10, 0, 0);
+    kernel(SYS_ioprio_set, 1, 0, 2 << 13 | 7, 0, 0);
+  }
   if (request->no_new_privileges) {
     result = kernel(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     if (result < 0) give_up(child, CL_SPAWN_PRIVILEGES, result, 0);

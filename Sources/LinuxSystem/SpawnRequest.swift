@@ -29,6 +29,8 @@ package struct SpawnRequest: Sendable {
   /// nil: the caller's. Setting one needs CAP_SETUID and CAP_SETGID.
   package var identity: Identity?
   package var noNewPrivileges = false
+  /// After everyone else for processor and disk (nice 10, lowest best effort), with all it starts.
+  package var yields = false
   /// A directory of cgroup v2 the child is born in, so that there is no moment outside of it.
   package var cgroup: Descriptor?
 
@@ -115,6 +117,7 @@ extension SpawnRequest {
       case .same: CL_SPAWN_SAME_GROUP
       }
     request.no_new_privileges = noNewPrivileges
+    request.yields = yields
     request.cgroup = cgroup?.raw ?? -1
     if let identity {
       request.set_identity = true

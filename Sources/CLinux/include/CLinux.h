@@ -86,6 +86,8 @@ struct cl_spawn {
   const gid_t *groups;
   size_t group_count;
   bool no_new_privileges;
+  /// Nice 10 and the lowest level of ioprio_set(2)'s best effort.
+  bool yields;
   /// A directory of cgroup v2 the child is born in, or -1.
   int cgroup;
   /// Results: where it failed, with which errno; for CL_SPAWN_LIMITS and CL_SPAWN_DESCRIPTORS also on which one.

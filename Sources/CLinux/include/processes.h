@@ -11,5 +11,3 @@ int cl_become_subreaper(void);
 int cl_close_from(unsigned first);
 /// getxattr(2) of one byte; 0 when there is none.
 char cl_attribute(const char *path, const char *name);
-/// setpriority(2) and the lowest level of ioprio_set(2)'s best effort, for a process group.
-int cl_lower_priority(pid_t group, int nice);

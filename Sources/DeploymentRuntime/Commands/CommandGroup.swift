@@ -1,4 +1,3 @@
-import CLinux
 import Glibc
 import LinuxSystem
 import Synchronization
@@ -132,9 +131,8 @@ enum CommandLimits {
     return Glibc.write(file.raw, bytes, bytes.count) == bytes.count
   }
 
-  /// After everyone else, for processor and disk: the command, and what it starts.
-  static func lowerPriority(of leader: Int32) {
-    _ = cl_lower_priority(leader, 10)
+  /// Its niceness counts between sessions, too.
+  static func lowerPriority(ofSessionOf leader: Int32) {
     // Where autogroups are on, niceness counts only inside a session, and this is what counts between them; elsewhere
     // there is no such file. Source: sched(7).
     guard let file = try? Descriptor.open("/proc/\(leader)/autogroup", flags: O_WRONLY) else { return }

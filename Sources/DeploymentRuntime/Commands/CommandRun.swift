@@ -61,11 +61,13 @@ package struct CommandRun {
   ///
   /// - Throws: when it could not be started, or was ended because of ``Operation/abort``.
   package func run(_ operation: Operation) throws(StepFailure) -> CommandResult {
+    var command = self
+    command.subject = operation.masker.mask(subject)
     do throws(CommandFailure) {
-      guard !isReading else { return try started(operation).finish() }
+      guard !isReading else { return try command.started(operation).finish() }
       return try operation.effects.perform(
-        .execute, operation.masker.mask(subject), planned: CommandResult(subject: subject)
-      ) { () throws(CommandFailure) in try started(operation).finish() }
+        .execute, command.subject, planned: CommandResult(subject: command.subject)
+      ) { () throws(CommandFailure) in try command.started(operation).finish() }
     } catch { throw error.failure }
   }
 

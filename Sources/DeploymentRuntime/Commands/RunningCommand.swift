@@ -20,6 +20,8 @@ final class RunningCommand {
   /// Why it is being ended before it ended by itself.
   private enum Ending { case aborted, timedOut, printedTooMuch }
   private var ending: Ending?
+  /// Nobody is left who could ask for one.
+  private var isAbortGone = false
   private var killAt: Instant?
   private var wasKilled = false
 
@@ -51,7 +53,7 @@ final class RunningCommand {
         next: "look at the program and the rights of \(command.directory)")
     }
     group.adopt(process)
-    if command.isBackground { CommandLimits.lowerPriority(of: process.pid) }
+    if command.isBackground { CommandLimits.lowerPriority(ofSessionOf: process.pid) }
   }
 
   /// Runs it to its end. Afterwards nothing of it is left.
@@ -91,7 +93,7 @@ final class RunningCommand {
       environment: command.environment.merging([CommandGroup.markerName: group.marker]) { $1 })
     request.directory = command.directory
     request.cgroup = group.cgroup
-    request.noNewPrivileges = false
+    request.yields = command.isBackground
     if let limit = command.memoryLimit, group.cgroup.map({ CommandLimits.limitMemory(of: $0, to: limit) }) != true {
       request.limits.append(ResourceLimit(.data, soft: limit.bytes, hard: limit.bytes))
     }
@@ -143,7 +145,7 @@ final class RunningCommand {
     let now = Instant.monotonicNow()
     let deadline = killAt ?? command.timeout.map { begun + $0 }
     if let deadline, now >= deadline { pass(now) }
-    let watchesAbort = !command.ignoresAbort && ending == nil
+    let watchesAbort = !command.ignoresAbort && ending == nil && !isAbortGone
     var watched = [linesPipe?.raw ?? -1, capturePipe?.raw ?? -1, watchesAbort ? operation.abort?.raw ?? -1 : -1]
     watched.append(process.pidfd.raw)
     var polled = watched.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
@@ -151,7 +153,7 @@ final class RunningCommand {
     _ = poll(&polled, nfds_t(polled.count), Self.milliseconds(until: limit))
     if polled[0].revents != 0 { readLines() }
     if polled[1].revents != 0 { readCaptured() }
-    if polled[2].revents != 0 { end(.aborted) }
+    if Int32(polled[2].revents) & POLLIN != 0 { end(.aborted) } else if polled[2].revents != 0 { isAbortGone = true }
     return polled[3].revents != 0
   }
 

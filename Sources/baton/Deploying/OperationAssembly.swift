@@ -22,8 +22,12 @@ struct OperationAssembly {
     var steps: [Step: any OperationStep] = [:]
     for step in request.intent.steps { steps[step] = NoStep() }
     steps[.preflight] = preflight(request)
-    if steps[.migrate] != nil { steps[.migrate] = MigrateStep() }
-    return Assembly(operation, steps: steps)
+    let work = ReleaseWork()
+    let source = request.from.map(ReleaseSource.at) ?? .repository(ref: request.ref)
+    if steps[.fetch] != nil { steps[.fetch] = FetchStep(source, work) }
+    if steps[.build] != nil { steps[.build] = BuildStep(work) }
+    if steps[.verify] != nil { steps[.verify] = VerifyStep(work, who: request.intent.who) }
+    return Assembly(operation, steps: steps, hooks: Hooks(service.deploy.hooks))
   }
 
   func preflight(_ request: OperationRequest) -> PreflightStep {

@@ -1,5 +1,6 @@
 import Glibc
 import Settings
+import Synchronization
 import Vocabulary
 
 @testable import DeploymentRuntime
@@ -12,8 +13,12 @@ final class RecordingAudience: OperationAudience {
   var lines: [String] = []
   /// Called with each line.
   var heard: (String) -> Void = { _ in }
+  var noted: (String) -> Void = { _ in }
 
-  func note(_ text: String) { notes.append(text) }
+  func note(_ text: String) {
+    notes.append(text)
+    noted(text)
+  }
   func warn(_ text: String) { warnings.append(text) }
   func output(_ line: String) {
     if lines.count < 100_000 { lines.append(line) }
@@ -58,8 +63,15 @@ final class OperationFixture {
     abortWriter = pipe.writer
     effects = Effects(mode, faults: nil)
     operation = Operation(
-      id: OperationID(id), service: ServiceName(unchecked: "app"), settings: settings, deploy: settingsOfDeploy,
-      effects: effects, audience: audience, abort: pipe.reader)
+      id: OperationID(Self.unique(id)), service: ServiceName(unchecked: "app"), settings: settings,
+      deploy: settingsOfDeploy, effects: effects, audience: audience, abort: pipe.reader)
+  }
+
+  private static let count = Atomic(0)
+
+  /// Tests run side by side, and an operation ends whatever has its id in its environment.
+  private static func unique(_ id: String) -> String {
+    "\(id)-\(getpid())-\(count.add(1, ordering: .relaxed).newValue)"
   }
 
   struct SettingsAreMissing: Error {}
