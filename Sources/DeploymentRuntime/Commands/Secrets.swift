@@ -12,7 +12,7 @@ package struct Secrets: Sendable {
 
   package init(_ variables: [String: String]) {
     self.variables = variables
-    masker = Masker(variables.values)
+    masker = Self.masker(Array(variables.values))
   }
 
   /// Reads all files, in their order: the last value of a name counts for programs, all of them are masked. Relative
@@ -33,7 +33,12 @@ package struct Secrets: Sendable {
           next: "the deploy user must be able to read the file, and each line must be NAME=VALUE")
       }
     }
-    secrets.masker = Masker(values)
+    secrets.masker = masker(values)
     return secrets
+  }
+
+  /// A password in a URL shows up without the rest of it too.
+  private static func masker(_ values: [String]) -> Masker {
+    Masker(values + values.flatMap(DatabaseAddress.passwords))
   }
 }

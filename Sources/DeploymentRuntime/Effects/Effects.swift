@@ -11,6 +11,9 @@ package final class Effects {
   package private(set) var log: [Effect] = []
   package private(set) var count = 0
   private let faults: FaultPlan?
+  /// Called right after each effect that was done, and that nothing went wrong with: for tests that look at every
+  /// instant.
+  package var observer: ((Effect) -> Void)?
 
   package static let logLimit = 10_000
 
@@ -29,6 +32,7 @@ package final class Effects {
     guard mode == .act else { return planned() }
     if let errno = faults?.reach(count, .before, effect) { throw Failure(injected: errno, into: effect) }
     let answer = try act()
+    observer?(effect)
     if let errno = faults?.reach(count, .after, effect) { throw Failure(injected: errno, into: effect) }
     return answer
   }

@@ -68,6 +68,12 @@ package struct DatabaseAddress: Hashable, Sendable, CustomStringConvertible {
 
   private static func authority(_ body: Substring) -> Substring { body.prefix { $0 != "/" } }
 
+  /// The passwords in a text that is a URL, raw and decoded: where the URL as a whole is a secret, they alone are too.
+  package static func passwords(in text: String) -> [String] {
+    guard let colon = text.firstRange(of: "://") else { return [] }
+    return secrets(in: text[colon.upperBound...])
+  }
+
   private static func secrets(in rest: Substring) -> [String] {
     var found: [Substring] = []
     let body = rest.prefix { $0 != "?" && $0 != "#" }

@@ -42,24 +42,19 @@ package final class StepLog {
   /// - Throws: `busy` when another process works on this operation.
   package static func create(_ layout: Layout, _ id: OperationID, effects: Effects) throws(StepFailure) -> StepLog {
     let directory = layout.operation(id)
+    let path = Self.path(layout, id)
+    let files = DurableFiles(effects, operation: id)
     do throws(SystemError) {
-      for path in [layout.deploys, directory] where access(path, F_OK) != 0 {
-        try effects.perform(.makeDirectory, path) { () throws(SystemError) in
-          if mkdir(path, 0o750) != 0, errno != EEXIST { throw SystemError("make", path, errno: errno) }
-        }
+      try files.makeDirectories(layout.deploys, mode: 0o750)
+      try files.makeDirectory(directory, mode: 0o750)
+      let file = try effects.perform(.write, path, planned: Descriptor(owning: -1)) { () throws(SystemError) in
+        let file = try Descriptor.open(path, flags: O_RDWR | O_CREAT, mode: 0o640)
+        // Where the file system cannot set room aside there is none to be had.
+        _ = cl_reserve(file.raw, reserve)
+        try retrying("write", path) { fsync(file.raw) }
+        return file
       }
-      try effects.perform(.sync, layout.deploys) { () throws(SystemError) in try syncDirectory(layout.deploys) }
-      let path = Self.path(layout, id)
-      let file = try effects.perform(
-        .write, path, planned: Descriptor(owning: -1),
-        { () throws(SystemError) in
-          let file = try Descriptor.open(path, flags: O_RDWR | O_CREAT, mode: 0o640)
-          // Where the file system cannot set room aside there is none to be had.
-          _ = cl_reserve(file.raw, reserve)
-          try retrying("write", path) { fsync(file.raw) }
-          try syncDirectory(directory)
-          return file
-        })
+      try files.syncDirectory(directory)
       return try taken(path, file, effects)
     } catch {
       throw failure(error)

@@ -22,6 +22,7 @@ struct OperationAssembly {
     var steps: [Step: any OperationStep] = [:]
     for step in request.intent.steps { steps[step] = NoStep() }
     steps[.preflight] = preflight(request)
+    if steps[.migrate] != nil { steps[.migrate] = MigrateStep() }
     let work = ReleaseWork()
     let source = request.from.map(ReleaseSource.at) ?? .repository(ref: request.ref)
     if steps[.fetch] != nil { steps[.fetch] = FetchStep(source, work) }

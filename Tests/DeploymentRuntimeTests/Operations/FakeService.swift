@@ -78,7 +78,7 @@ final class FakeService {
       all.append("`current` names nothing")
     }
     if !isWhole(Self.old) { all.append("the old release is not whole") }
-    if fixture.scratch.exists("app/releases/\(Self.new)"), !isWhole(Self.new) { all.append("half a release is left") }
+    if current != Self.new, fixture.scratch.exists("app/releases/\(Self.new)") { all.append("a release is left over") }
     let left = fixture.scratch.names(in: "app/releases").filter { $0.hasPrefix(".tmp-") }
     if !left.isEmpty { all.append("left over: \(left)") }
     if !Recover.halfDone(layout).isEmpty { all.append("something is half-done") }
