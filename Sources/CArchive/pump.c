@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+#include <zlib.h>
 
 // Unpacking and writing files then take the time of the longer of the two instead of both.
 
@@ -33,51 +34,54 @@ struct ca_pump {
   char text[TEXT];
   uint64_t read;
   uint64_t zeros;
+  // Bytes of the buffer that were looked at and not yet unpacked.
+  size_t ahead;
   struct block blocks[BLOCKS];
   char buffer[INPUT];
 };
 
-// On the pump's thread: more of the input. Waits with poll so that it can be ended while a pipe is silent.
-static la_ssize_t take_input(struct archive *archive, void *state, const void **block) {
-  struct ca_pump *pump = state;
-  *block = pump->buffer;
+// On the pump's thread: more of the input into the buffer, behind `start`; 0 at its end, -1 and errno. Waits with poll so
+// that it can be ended while a pipe is silent.
+static ssize_t more(struct ca_pump *pump, size_t start) {
   for (;;) {
     struct pollfd wait[3] = {{.fd = pump->input, .events = POLLIN},
                              {.fd = pump->cancel, .events = POLLIN},
                              {.fd = pump->abort, .events = POLLIN}};
     if (poll(wait, 3, -1) < 0) {
       if (errno == EINTR) continue;
-      archive_set_error(archive, errno, "poll");
-      return ARCHIVE_FATAL;
+      return -1;
     }
-    if (wait[1].revents || wait[2].revents) {
-      archive_set_error(archive, ECANCELED, "aborted");
-      return ARCHIVE_FATAL;
-    }
-    ssize_t count = read(pump->input, pump->buffer, sizeof pump->buffer);
+    if (wait[1].revents || wait[2].revents) return errno = ECANCELED, -1;
+    ssize_t count = read(pump->input, pump->buffer + start, sizeof pump->buffer - start);
     if (count < 0) {
       if (errno == EINTR || errno == EAGAIN) continue;
-      archive_set_error(archive, errno, "read");
-      return ARCHIVE_FATAL;
+      return -1;
     }
     __atomic_add_fetch(&pump->read, (uint64_t)count, __ATOMIC_RELAXED);
     return count;
   }
 }
 
-static void finish(struct ca_pump *pump, struct archive *source, bool failed) {
+static la_ssize_t take_input(struct archive *archive, void *state, const void **block) {
+  struct ca_pump *pump = state;
+  *block = pump->buffer;
+  if (pump->ahead) {
+    size_t count = pump->ahead;
+    pump->ahead = 0;
+    return (la_ssize_t)count;
+  }
+  ssize_t count = more(pump, 0);
+  if (count < 0) archive_set_error(archive, errno, "read");
+  return count < 0 ? ARCHIVE_FATAL : count;
+}
+
+// `trouble`: an errno, or 0 for a damaged stream.
+static void finish(struct ca_pump *pump, bool failed, int trouble, const char *text) {
   pthread_mutex_lock(&pump->lock);
   pump->ended = true;
   pump->failed = failed;
-  if (failed && source) {
-    const char *text = archive_error_string(source);
-    int number = archive_errno(source);
-    // ARCHIVE_ERRNO_MISC is -1, ARCHIVE_ERRNO_FILE_FORMAT is EILSEQ: not the kernel's words.
-    pump->trouble = number > 0 && number != EILSEQ && number != EINVAL ? number : 0;
-    snprintf(pump->text, sizeof pump->text, "%s", text ? text : "the stream is damaged");
-  } else if (failed) {
-    pump->trouble = ENOMEM;
-  }
+  pump->trouble = trouble;
+  snprintf(pump->text, sizeof pump->text, "%s", text ? text : "the stream is damaged");
   pthread_cond_signal(&pump->filled);
   pthread_mutex_unlock(&pump->lock);
 }
@@ -108,7 +112,6 @@ static struct archive *open_source(struct ca_pump *pump) {
   struct archive *source = archive_read_new();
   if (!source) return NULL;
   archive_read_support_format_raw(source);
-  archive_read_support_filter_gzip(source);
   archive_read_support_filter_zstd(source);
   archive_read_support_filter_xz(source);
   archive_read_support_filter_bzip2(source);
@@ -116,10 +119,9 @@ static struct archive *open_source(struct ca_pump *pump) {
   return source;
 }
 
-static void *run(void *state) {
-  struct ca_pump *pump = state;
+static void run_any(struct ca_pump *pump) {
   struct archive *source = open_source(pump);
-  if (!source) return finish(pump, NULL, true), NULL;
+  if (!source) return finish(pump, true, ENOMEM, NULL);
   struct archive_entry *entry;
   int answer = archive_read_next_header(source, &entry);
   bool failed = answer != ARCHIVE_OK && answer != ARCHIVE_EOF;
@@ -135,8 +137,67 @@ static void *run(void *state) {
     count_zeros(pump, block);
     hand_over(pump);
   }
-  finish(pump, source, failed);
+  int number = archive_errno(source);
+  // ARCHIVE_ERRNO_MISC is -1, ARCHIVE_ERRNO_FILE_FORMAT is EILSEQ: not the kernel's words.
+  bool isKernels = number > 0 && number != EILSEQ && number != EINVAL;
+  finish(pump, failed, isKernels ? number : 0, archive_error_string(source));
   archive_read_free(source);
+}
+
+// libarchive does not compare the checksums of gzip, zlib does. Members in a row are one stream (RFC 1952, 2.2); zeros
+// behind them are a tape's.
+static void run_gzip(struct ca_pump *pump) {
+  z_stream stream = {.next_in = (Bytef *)pump->buffer, .avail_in = (uInt)pump->ahead};
+  if (inflateInit2(&stream, MAX_WBITS + 16) != Z_OK) return finish(pump, true, ENOMEM, NULL);
+  struct block *block = next_empty(pump);
+  bool inMember = true, ended = false, failed = false;
+  int trouble = 0;
+  const char *text = NULL;
+  while (block && !ended && !failed) {
+    stream.next_out = (Bytef *)block->bytes;
+    stream.avail_out = BLOCK;
+    while (stream.avail_out > 0 && !ended && !failed) {
+      if (stream.avail_in == 0) {
+        ssize_t count = more(pump, 0);
+        if (count < 0) failed = true, trouble = errno;
+        if (count == 0) ended = true, failed = inMember, text = "it ends in the middle of gzip's data";
+        if (count <= 0) break;
+        stream.next_in = (Bytef *)pump->buffer;
+        stream.avail_in = (uInt)count;
+      }
+      if (!inMember) {
+        if (*stream.next_in == 0) {
+          stream.next_in += 1;
+          stream.avail_in -= 1;
+          continue;
+        }
+        inMember = inflateReset(&stream) == Z_OK;
+      }
+      int answer = inflate(&stream, Z_NO_FLUSH);
+      if (answer == Z_STREAM_END) inMember = false;
+      else if (answer != Z_OK && answer != Z_BUF_ERROR) failed = true, text = stream.msg;
+    }
+    block->length = BLOCK - stream.avail_out;
+    if (block->length == 0) break;
+    count_zeros(pump, block);
+    hand_over(pump);
+    block = next_empty(pump);
+  }
+  finish(pump, failed, trouble, text);
+  inflateEnd(&stream);
+}
+
+static void *run(void *state) {
+  struct ca_pump *pump = state;
+  while (pump->ahead < 2) {
+    ssize_t count = more(pump, pump->ahead);
+    if (count < 0) return finish(pump, true, errno, NULL), NULL;
+    if (count == 0) break;
+    pump->ahead += (size_t)count;
+  }
+  bool isGzip = pump->ahead >= 2 && pump->buffer[0] == '\x1f' && pump->buffer[1] == '\x8b';
+  if (isGzip) run_gzip(pump);
+  else run_any(pump);
   return NULL;
 }
 

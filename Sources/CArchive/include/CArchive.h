@@ -37,3 +37,24 @@ uint64_t ca_pump_trailing_zeros(struct ca_pump *pump);
 
 /// Ends the thread, wherever it waits, and gives everything back.
 void ca_pump_end(struct ca_pump *pump);
+
+// --- framer.c: blocks compressed on all processors
+
+struct ca_framer;
+
+/// Begins `threads` threads that make a zstd frame or a gzip member of each block of up to `block` bytes. NULL and errno.
+struct ca_framer *ca_framer_start(bool gzip, int level, unsigned threads, size_t block);
+
+/// Where the next block goes; NULL when a frame must be released first.
+void *ca_framer_block(struct ca_framer *framer);
+
+/// The block that was filled, `length` bytes of it.
+void ca_framer_submit(struct ca_framer *framer, size_t length);
+
+/// The oldest frame that was not released, valid until it is; 0 where there is none, or none yet without `wait`.
+/// SIZE_MAX and errno where it could not be compressed.
+size_t ca_framer_take(struct ca_framer *framer, bool wait, const void **frame);
+void ca_framer_release(struct ca_framer *framer);
+
+/// Ends the threads; what was not taken is lost.
+void ca_framer_end(struct ca_framer *framer);

@@ -12,7 +12,7 @@ package struct ArchiveEntry: Hashable, Sendable {
   /// The top itself for `./`.
   package var path: TreePath
   package var kind: Kind
-  /// Permissions alone, 0o777 at most.
+  /// Permissions alone, 0o777 at most; of a directory also setgid and sticky.
   package var mode: UInt32
   /// Nanoseconds since 1970.
   package var modified: Int64

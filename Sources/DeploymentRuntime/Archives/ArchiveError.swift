@@ -9,6 +9,8 @@ package struct ArchiveError: Error, Hashable, Sendable, CustomStringConvertible,
     case empty
     /// No tar, or none in a compression we take.
     case notAnArchive(String)
+    /// An archive, and no backup of ours.
+    case notABackup
     /// Some of it is not as it was written, or its end is missing.
     case damaged(String)
     /// An entry that may not be unpacked anywhere: a path outside, a device, a setuid program.
@@ -41,6 +43,7 @@ package struct ArchiveError: Error, Hashable, Sendable, CustomStringConvertible,
     switch reason {
     case .empty: "\(subject) is empty"
     case .notAnArchive(let why): "\(subject) is not a tar archive: \(why)"
+    case .notABackup: "\(subject) is an archive, and no backup of baton's"
     case .damaged(let why): "\(subject) is damaged: \(why)"
     case .unsafe(let entry, let why): "\(subject) is not safe to unpack: \(entry) \(why)"
     case .tooMuch(let what): "\(subject) is too large: \(what)"
@@ -55,7 +58,7 @@ package struct ArchiveError: Error, Hashable, Sendable, CustomStringConvertible,
   /// What a person should do.
   package var next: String? {
     switch reason {
-    case .empty, .notAnArchive, .damaged, .differs: "make the archive again, or take another one"
+    case .empty, .notAnArchive, .notABackup, .damaged, .differs: "make the archive again, or take another one"
     case .unsafe: "make the archive without that entry"
     case .tooMuch: "make the archive of less"
     case .noSpace: "free space on that file system"

@@ -9,7 +9,7 @@ extension ArchiveReader {
     /// Links that may lead outside, by their new path and target: none, but those into `shared/`.
     package var mayLeadOutside: (_ path: TreePath, _ target: [UInt8]) -> Bool = { _, _ in false }
     /// Permissions that are taken away from every entry.
-    package var withheld: UInt32 = 0o022
+    package var withheld: UInt32 = 0o3022
     /// Bytes that stay free on the file system.
     package var reserve: UInt64 = 64 << 20
     package init() {}
@@ -23,10 +23,10 @@ extension ArchiveReader {
     into directory: String, _ extraction: Extraction = Extraction(), watch: inout some ArchiveVisitor,
     progress: (UInt64) -> Void = { _ in }
   ) throws(ArchiveError) -> ArchiveSummary {
-    var extractor = try Extractor(directory, extraction, subject: source.name, watch: watch)
-    let summary = try read(&extractor, progress: progress)
-    try extractor.finish()
-    watch = extractor.watch
+    var watched = Watched(tree: try TreeExtractor(directory, extraction, subject: source.name), watch: watch)
+    let summary = try read(&watched, progress: progress)
+    try watched.tree.finish()
+    watch = watched.watch
     return summary
   }
 
@@ -45,109 +45,24 @@ extension ArchiveReader {
   }
 }
 
-/// What may still be put on a file system: asked once, then counted, so that a bomb ends before the disk is full.
-private struct Budget {
-  private let subject: String
-  private let free: UInt64
-  private let inodes: UInt64?
-  private var used: UInt64 = 0
-  private var made: UInt64 = 0
+/// Unpacks, and lets somebody watch.
+private struct Watched<Watch: ArchiveVisitor>: ArchiveVisitor {
+  var tree: TreeExtractor
+  var watch: Watch
 
-  init(of directory: String, reserve: UInt64, subject: String) throws(ArchiveError) {
-    var facts = statvfs()
-    do throws(SystemError) {
-      try retrying("look at the file system of", directory) { statvfs(directory, &facts) }
-    } catch { throw ArchiveError(subject, .system(error)) }
-    self.subject = subject
-    let space = UInt64(facts.f_bavail) * UInt64(facts.f_frsize)
-    free = space > reserve ? space - reserve : 0
-    // Some file systems have no fixed number of inodes and say 0.
-    inodes = facts.f_files == 0 ? nil : UInt64(facts.f_favail)
-  }
-
-  mutating func take(_ bytes: UInt64) throws(ArchiveError) {
-    used = used.addingReportingOverflow(bytes).overflow ? .max : used + bytes
-    made += 1
-    if used > free { throw ArchiveError(subject, .noSpace(needed: used, free: free)) }
-    if let inodes, made > inodes {
-      throw ArchiveError(subject, .tooMuch("\(made) files where the file system has room for \(inodes)"))
-    }
-  }
-}
-
-/// Unpacks what it is shown.
-private struct Extractor<Watch: ArchiveVisitor>: ArchiveVisitor {
-  private var writer: TreeWriter
-  private let extraction: ArchiveReader.Extraction
-  private var budget: Budget
-  private let subject: String
-  private(set) var watch: Watch
-  /// The file under way, under the path it gets.
-  private var file: (descriptor: Descriptor, entry: ArchiveEntry)?
-  private var written: UInt64 = 0
-
-  init(_ directory: String, _ extraction: ArchiveReader.Extraction, subject: String, watch: Watch) throws(ArchiveError)
-  {
-    writer = try TreeWriter(directory, subject: subject, withheld: extraction.withheld)
-    budget = try Budget(of: directory, reserve: extraction.reserve, subject: subject)
-    self.extraction = extraction
-    self.subject = subject
-    self.watch = watch
-  }
-
-  mutating func begin(_ original: ArchiveEntry) throws(ArchiveError) -> Bool {
-    guard let path = extraction.place(original) else { return false }
-    var entry = original
-    entry.path = path
-    _ = try watch.begin(entry)
-    switch entry.kind {
-    case .file(let size):
-      try budget.take(size)
-      file = (try writer.file(entry), entry)
-      written = 0
-      return true
-    case .directory:
-      if !path.isTop { try budget.take(0) }
-      try writer.directory(entry)
-    case .link(let target):
-      try budget.take(0)
-      try writer.link(entry, to: target, mayLeadOutside: extraction.mayLeadOutside(path, target))
-    case .hardLink(let target):
-      let source = ArchiveEntry(path: target, kind: .file(size: 0), mode: 0, modified: 0)
-      guard let place = extraction.place(source) else {
-        throw ArchiveError(subject, .unsafe(entry: "\(path)", why: "is a hard link to what is left out"))
-      }
-      try writer.hardLink(entry, to: place)
-    }
-    return false
+  mutating func begin(_ entry: ArchiveEntry) throws(ArchiveError) -> Bool {
+    let wanted = try tree.begin(entry)
+    if let placed = tree.placed { _ = try watch.begin(placed) }
+    return wanted
   }
 
   mutating func data(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(ArchiveError) {
-    guard let file else { return }
     try watch.data(bytes, at: offset)
-    var done = 0
-    do throws(SystemError) {
-      while done < bytes.count {
-        done += try retrying("write", "\(file.entry.path)") {
-          pwrite(file.descriptor.raw, bytes.baseAddress.map { $0 + done }, bytes.count - done, Int(offset) + done)
-        }
-      }
-    } catch { throw ArchiveError(subject, .system(error)) }
-    written = offset + UInt64(bytes.count)
+    try tree.data(bytes, at: offset)
   }
 
-  mutating func end(_ original: ArchiveEntry) throws(ArchiveError) {
-    guard let (descriptor, entry) = file else { return }
-    file = nil
-    if case .file(let size) = entry.kind, written < size {
-      // A sparse file that ends in a hole.
-      do throws(SystemError) {
-        try retrying("set the size of", "\(entry.path)") { ftruncate(descriptor.raw, off_t(size)) }
-      } catch { throw ArchiveError(subject, .system(error)) }
-    }
-    try watch.end(entry)
-    try writer.finish(descriptor, entry)
+  mutating func end(_ entry: ArchiveEntry) throws(ArchiveError) {
+    if let placed = tree.placed { try watch.end(placed) }
+    try tree.end(entry)
   }
-
-  mutating func finish() throws(ArchiveError) { try writer.finish() }
 }

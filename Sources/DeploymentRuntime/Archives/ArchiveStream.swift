@@ -93,7 +93,7 @@ final class ArchiveStream {
     // What no Int64 of nanoseconds can say is no time a file has.
     let seconds = max(-(1 << 33), min(1 << 33, Int64(archive_entry_mtime(raw))))
     let modified = seconds * 1_000_000_000 + Int64(archive_entry_mtime_nsec(raw))
-    return ArchiveEntry(path: path, kind: kind, mode: mode & 0o777, modified: modified)
+    return ArchiveEntry(path: path, kind: kind, mode: mode & (kind == .directory ? 0o3777 : 0o777), modified: modified)
   }
 
   private func kind(of raw: OpaquePointer, _ name: [UInt8], _ path: TreePath) throws(ArchiveError) -> ArchiveEntry.Kind

@@ -67,6 +67,24 @@ struct ArchiveReaderTests {
     #expect(try ArchiveReader(.path(file + ".x")).list().entries == 7)
   }
 
+  @Test func gzipsChecksumIsCompared() throws {
+    guard shell("command -v gzip") else { return print("skipped: gzip is not installed") }
+    var tar = TarBytes()
+    // Stored, not compressed: only the checksum can tell.
+    tar.add("f", noise(3_000, seed: 5))
+    let file = place.write("a.tar", tar.whole)
+    #expect(
+      shell("python3 -c 'import gzip; gzip.open(\"\(file).gz\", \"wb\", 0).write(open(\"\(file)\", \"rb\").read())'"))
+    var bytes = try readFile(file + ".gz")
+    bytes[1_500] ^= 1
+    let broken = place.write("b.tar.gz", bytes)
+    let error = refusal { () throws(ArchiveError) in try ArchiveReader(.path(broken)).list() }
+    #expect(error?.reason == .damaged("incorrect data check"))
+    // Two files in a row are one.
+    #expect(shell("head -c 2000 \(file) | gzip > \(file).2 && tail -c +2001 \(file) | gzip >> \(file).2"))
+    #expect(try ArchiveReader(.path(file + ".2")).list().bytes == 3_000)
+  }
+
   @Test func whatTarMakesIsRead() throws {
     place.make("from")
     let long = String(repeating: "n", count: 200)
