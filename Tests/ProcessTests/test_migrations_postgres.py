@@ -1,6 +1,5 @@
 """Migrations of a real PostgreSQL: all or nothing of each file, once each, whatever happens on the way."""
 
-import os
 import re
 import signal
 import subprocess
@@ -34,7 +33,13 @@ class OnPostgres(unittest.TestCase):
 @within(120)
 class Applying(OnPostgres):
     def test_each_is_applied_once_in_the_order_of_numbers(self):
-        self.app.write({"10_c.sql": "INSERT INTO a VALUES (10)", "9_b.sql": "INSERT INTO a VALUES (9);", "1 a.sql": "CREATE TABLE a (b int);"})
+        self.app.write(
+            {
+                "10_c.sql": "INSERT INTO a VALUES (10)",
+                "9_b.sql": "INSERT INTO a VALUES (9);",
+                "1 a.sql": "CREATE TABLE a (b int);",
+            }
+        )
         first = self.app.run()
         self.expect(first, 0)
         self.assertEqual(first.applied, ["1 a.sql", "9_b.sql", "10_c.sql"])
@@ -43,16 +48,28 @@ class Applying(OnPostgres):
         self.expect(again, 0, "no migration is pending")
         self.assertEqual(again.applied, [])
         self.assertEqual(self.server.rows("SELECT b FROM a"), ["9", "10"])
-        row = self.server.psql("SELECT service, checksum ~ '^[0-9a-f]{64}$', release, operation, duration_ms >= 0 FROM baton_migrations LIMIT 1").stdout
+        row = self.server.psql(
+            "SELECT service, checksum ~ '^[0-9a-f]{64}$', release, operation, duration_ms >= 0 FROM baton_migrations LIMIT 1"
+        ).stdout
         self.assertEqual(row.strip(), "app|t|new|op1|t")
 
     def test_of_a_file_that_half_fails_nothing_stays(self):
-        self.app.write({"1.sql": "CREATE TABLE a (b int);", "2.sql": "CREATE TABLE c (d int);\n\nINSERT INTO c VALUES ('x');\nCREATE TABLE e (f int);", "3.sql": "CREATE TABLE g (h int);"})
+        self.app.write(
+            {
+                "1.sql": "CREATE TABLE a (b int);",
+                "2.sql": "CREATE TABLE c (d int);\n\nINSERT INTO c VALUES ('x');\nCREATE TABLE e (f int);",
+                "3.sql": "CREATE TABLE g (h int);",
+            }
+        )
         outcome = self.app.run()
-        self.expect(outcome, 1, "failed: 2.sql was not applied", '2.sql:3:23: invalid input syntax for type integer: "x" (22P02)')
+        self.expect(
+            outcome, 1, "failed: 2.sql was not applied", '2.sql:3:23: invalid input syntax for type integer: "x" (22P02)'
+        )
         self.assertEqual(self.ledger(), ["1.sql:done"])
         self.assertEqual(self.server.rows(TABLES), ["a", "baton_migrations"])
-        self.app.write({"1.sql": "CREATE TABLE a (b int);", "2.sql": "CREATE TABLE c (d int)", "3.sql": "CREATE TABLE g (h int);"})
+        self.app.write(
+            {"1.sql": "CREATE TABLE a (b int);", "2.sql": "CREATE TABLE c (d int)", "3.sql": "CREATE TABLE g (h int);"}
+        )
         self.expect(self.app.run(), 0)
         self.assertEqual(self.ledger(), ["1.sql:done", "2.sql:done", "3.sql:done"])
 
@@ -63,7 +80,9 @@ class Applying(OnPostgres):
 
     def test_what_the_server_sees_as_two_statements_is_refused(self):
         # A quote that only the server's reading closes elsewhere: the lint has seen one statement, and one is what runs.
-        self.app.write({"1.sql": "SELECT set_config('standard_conforming_strings', 'off', false);\nSELECT '\\'; DROP TABLE x; --'"})
+        self.app.write(
+            {"1.sql": "SELECT set_config('standard_conforming_strings', 'off', false);\nSELECT '\\'; DROP TABLE x; --'"}
+        )
         self.server.psql("CREATE TABLE x (a int)")
         self.expect(self.app.run(), 1)
         self.assertEqual(self.server.rows("SELECT 1 WHERE to_regclass('x') IS NOT NULL"), ["1"])
@@ -80,7 +99,12 @@ class Applying(OnPostgres):
     def test_the_lint_refuses_and_nothing_is_done(self):
         self.app.write({"1.sql": "CREATE TABLE a (b int);", "2.sql": "CREATE INDEX i ON a (b);\nDROP TABLE other;"})
         outcome = self.app.run()
-        self.expect(outcome, 1, "refused: 2 things speak against the migrations, first: 2.sql:1:1: CREATE INDEX on a without", "line: 2.sql:2:1: DROP TABLE other")
+        self.expect(
+            outcome,
+            1,
+            "refused: 2 things speak against the migrations, first: 2.sql:1:1: CREATE INDEX on a without",
+            "line: 2.sql:2:1: DROP TABLE other",
+        )
         self.assertEqual(self.server.rows(TABLES), [])
 
     def test_a_contract_waits_until_the_release_before_knows_it(self):
@@ -102,7 +126,12 @@ class Applying(OnPostgres):
         self.expect(self.app.run(release="old"), 1, "refused: the database has had 2.sql, a contract of release new")
 
     def test_settings_of_one_file_do_not_reach_the_next(self):
-        self.app.write({"1.sql": "SET search_path = pg_catalog; SET statement_timeout = '1ms';", "2.sql": "SELECT pg_sleep(0.1); CREATE TABLE a (b int);"})
+        self.app.write(
+            {
+                "1.sql": "SET search_path = pg_catalog; SET statement_timeout = '1ms';",
+                "2.sql": "SELECT pg_sleep(0.1); CREATE TABLE a (b int);",
+            }
+        )
         self.expect(self.app.run(), 0)
         self.assertEqual(self.server.rows(TABLES), ["a", "baton_migrations"])
 
@@ -118,7 +147,6 @@ class Applying(OnPostgres):
 
     def test_two_services_share_one_database(self):
         with App(self.server.url()) as other:
-            other.settings.write_text(other.settings.read_text())
             self.app.write({"1.sql": "CREATE TABLE a (b int);"})
             self.app.run()
             self.server.psql("UPDATE baton_migrations SET service = 'other'")
@@ -145,7 +173,11 @@ class Secrets(unittest.TestCase):
                     self.assertEqual(outcome.status, status, outcome.text)
                     for text in (outcome.text, seen, app.run("plan").text):
                         self.assertNotIn("sentinel", text)
-            for url in (f"postgres://u:{self.PASSWORD}@h:port/d", f"postgres://u:{self.PASSWORD}@/d?passwor={self.PASSWORD}"):
+            for url in (
+                f"postgres://u:{self.PASSWORD}%zz@h/d",
+                f"postgres://u:{self.PASSWORD}@h:port/d",
+                f"postgres://u:{self.PASSWORD}@/d?passwor={self.PASSWORD}",
+            ):
                 with App(variable=("DATABASE_URL", url)) as app:
                     app.write({"1.sql": "SELECT 1"})
                     outcome = app.run()
@@ -197,7 +229,9 @@ class Waiting(OnPostgres):
             app.write({"1.sql": "CREATE TABLE a (b int);\nSELECT pg_sleep(30);"})
             self.expect(app.run(), 1, "it took too long")
             self.assertNotIn("a", self.server.rows(TABLES))
-            self.assertEqual(self.server.rows("SELECT pid FROM pg_stat_activity WHERE query LIKE '%pg_sleep(30)' AND state = 'active'"), [])
+            self.assertEqual(
+                self.server.rows("SELECT pid FROM pg_stat_activity WHERE query LIKE '%pg_sleep(30)' AND state = 'active'"), []
+            )
 
     def test_a_person_ends_it(self):
         self.app.write({"1.sql": "CREATE TABLE a (b int);\nSELECT pg_sleep(30);"})
@@ -209,10 +243,15 @@ class Waiting(OnPostgres):
         self.assertNotIn("a", self.server.rows(TABLES))
 
     def sleeping(self):
-        return self.server.rows("SELECT pid FROM pg_stat_activity WHERE query LIKE '%pg_sleep(30)%' AND state = 'active' AND pid <> pg_backend_pid()")
+        return self.server.rows(
+            "SELECT pid FROM pg_stat_activity WHERE query LIKE '%pg_sleep(30)%' AND state = 'active' AND pid <> pg_backend_pid()"
+        )
 
     def test_of_two_at_once_each_file_is_applied_once(self):
-        files = {f"{n}.sql": f"{'CREATE TABLE IF NOT EXISTS a (b int);' if n == 1 else ''} INSERT INTO a VALUES ({n}); SELECT pg_sleep(0.05)" for n in range(1, 9)}
+        files = {
+            f"{n}.sql": f"{'CREATE TABLE IF NOT EXISTS a (b int);' if n == 1 else ''} INSERT INTO a VALUES ({n}); SELECT pg_sleep(0.05)"
+            for n in range(1, 9)
+        }
         self.app.write(files)
         with App(self.server.url()) as other:
             other.write(files)
@@ -236,7 +275,11 @@ class Waiting(OnPostgres):
 
 @within(180)
 class Crashing(OnPostgres):
-    FILES = {"1.sql": "CREATE TABLE a (b int); INSERT INTO a VALUES (1);", "2.sql": "CREATE INDEX CONCURRENTLY i ON a (b);", "3.sql": "INSERT INTO a VALUES (3);"}
+    FILES = {
+        "1.sql": "CREATE TABLE a (b int); INSERT INTO a VALUES (1);",
+        "2.sql": "CREATE INDEX CONCURRENTLY i ON a (b);",
+        "3.sql": "INSERT INTO a VALUES (3);",
+    }
 
     def test_killed_at_every_effect_it_goes_on_where_it_stood(self):
         self.app.write(self.FILES)
@@ -261,7 +304,10 @@ class Crashing(OnPostgres):
         """What the table says is so, at every instant."""
         done = self.ledger()
         # The session of one that was killed lives on for a moment.
-        wait_until(lambda: not self.server.rows("SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'baton%'"), what="its session to end")
+        wait_until(
+            lambda: not self.server.rows("SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'baton%'"),
+            what="its session to end",
+        )
         self.assertEqual(done, self.ledger())
         self.assertEqual("1.sql:done" in done, "a" in self.server.rows(TABLES))
         if "3.sql:done" in done:
@@ -281,7 +327,12 @@ class Crashing(OnPostgres):
     def test_killed_in_a_statement_nothing_of_it_stays_and_the_next_waits_for_the_server(self):
         self.app.write({"1.sql": "CREATE TABLE a (b int);\nSELECT pg_sleep(600);"})
         process = self.app.start()
-        wait_until(lambda: self.server.rows("SELECT pid FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)%' AND state = 'active' AND pid <> pg_backend_pid()"), what="the statement to run")
+        wait_until(
+            lambda: self.server.rows(
+                "SELECT pid FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)%' AND state = 'active' AND pid <> pg_backend_pid()"
+            ),
+            what="the statement to run",
+        )
         process.kill()
         process.communicate()
         self.app.write({"1.sql": "CREATE TABLE c (b int);"})
@@ -291,7 +342,12 @@ class Crashing(OnPostgres):
     def test_the_server_is_killed_in_the_middle(self):
         self.app.write({"1.sql": "CREATE TABLE a (b int);", "2.sql": "CREATE TABLE c (d int);\nSELECT pg_sleep(600);"})
         process = self.app.start()
-        wait_until(lambda: self.server.rows("SELECT pid FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)%' AND state = 'active' AND pid <> pg_backend_pid()"), what="the statement to run")
+        wait_until(
+            lambda: self.server.rows(
+                "SELECT pid FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)%' AND state = 'active' AND pid <> pg_backend_pid()"
+            ),
+            what="the statement to run",
+        )
         self.server.kill()
         self.expect(self.app.end(process), 1, "failed: 2.sql was not applied")
         self.server.start()
@@ -300,10 +356,15 @@ class Crashing(OnPostgres):
 
     def test_the_answer_to_a_commit_is_lost(self):
         # The transaction waits in its COMMIT, and the connection goes while it does.
-        self.server.psql("CREATE TABLE a (b int); CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(600); RETURN NULL; END $$; CREATE CONSTRAINT TRIGGER t AFTER INSERT ON a DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION wait()")
+        self.server.psql(
+            "CREATE TABLE a (b int); CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(600); RETURN NULL; END $$; CREATE CONSTRAINT TRIGGER t AFTER INSERT ON a DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION wait()"
+        )
         self.app.write({"1.sql": "INSERT INTO a VALUES (1);"})
         process = self.app.start()
-        pids = wait_until(lambda: self.server.rows("SELECT pid FROM pg_stat_activity WHERE query = 'COMMIT' AND state = 'active'"), what="the commit")
+        pids = wait_until(
+            lambda: self.server.rows("SELECT pid FROM pg_stat_activity WHERE query = 'COMMIT' AND state = 'active'"),
+            what="the commit",
+        )
         self.server.psql(f"SELECT pg_terminate_backend({pids[0]})")
         self.expect(self.app.end(process), 1, "1.sql was not applied")
         self.assertEqual(self.ledger(), [])
@@ -318,7 +379,12 @@ class Indexes(OnPostgres):
 
     def test_what_is_left_behind_is_named_with_the_remedy(self):
         first = self.app.run()
-        self.expect(first, 1, "could not create unique index", "line: hint: it left the index i behind, INVALID: DROP INDEX CONCURRENTLY i; then deploy again")
+        self.expect(
+            first,
+            1,
+            "could not create unique index",
+            "line: hint: it left the index i behind, INVALID: DROP INDEX CONCURRENTLY i; then deploy again",
+        )
         self.assertEqual(self.ledger(), ["1.sql:begun"])
         self.expect(self.app.run(), 1, "warn: 1.sql began in operation op1", "an earlier try left the index i behind, INVALID")
         # With IF NOT EXISTS the server would take it for the real one.
@@ -344,7 +410,14 @@ class Indexes(OnPostgres):
         self.expect(self.app.run(), 1, "an earlier try left the index i behind, INVALID")
 
     def test_the_other_statements_that_stand_alone(self):
-        self.app.write({"1.sql": "VACUUM a;", "2.sql": "CREATE INDEX CONCURRENTLY j ON a (b);", "3.sql": "REINDEX INDEX CONCURRENTLY j;", "4.sql": "-- baton: contract\nDROP INDEX CONCURRENTLY j;"})
+        self.app.write(
+            {
+                "1.sql": "VACUUM a;",
+                "2.sql": "CREATE INDEX CONCURRENTLY j ON a (b);",
+                "3.sql": "REINDEX INDEX CONCURRENTLY j;",
+                "4.sql": "-- baton: contract\nDROP INDEX CONCURRENTLY j;",
+            }
+        )
         self.expect(self.app.run(), 0)
         self.assertEqual(self.ledger(), ["1.sql:done", "2.sql:done", "3.sql:done", "4.sql:done"])
 
@@ -361,7 +434,13 @@ class TheOldScript(OnPostgres):
     def test_row_by_row(self):
         self.server.psql("CREATE ROLE app LOGIN; GRANT ALL ON SCHEMA public TO app")
         with App(self.server.url(user="app")) as app:
-            app.write({"1 first.sql": "CREATE TABLE a (b int);", "2_bad.sql": "CREATE TABLE c (d int); SELEC 1; CREATE TABLE e (f int);", "3.sql": "CREATE TABLE g (h int);"})
+            app.write(
+                {
+                    "1 first.sql": "CREATE TABLE a (b int);",
+                    "2_bad.sql": "CREATE TABLE c (d int); SELEC 1; CREATE TABLE e (f int);",
+                    "3.sql": "CREATE TABLE g (h int);",
+                }
+            )
             outcome = app.run()
             # It does not go on after a failed file, does not say it was done, and applies nothing of the file.
             self.expect(outcome, 1, "failed: 2_bad.sql")

@@ -88,7 +88,12 @@ class Applying(OnSQLite):
 
     def test_of_a_file_that_half_fails_nothing_stays(self):
         self.make().close()
-        self.app.write({"1.sql": "CREATE TABLE c (d int);\nINSERT INTO c VALUES (1);\n\n  INSERT INTO nowhere VALUES (2);", "2.sql": "CREATE TABLE e (f int)"})
+        self.app.write(
+            {
+                "1.sql": "CREATE TABLE c (d int);\nINSERT INTO c VALUES (1);\n\n  INSERT INTO nowhere VALUES (2);",
+                "2.sql": "CREATE TABLE e (f int)",
+            }
+        )
         self.expect(self.app.run(), 1, "failed: 1.sql was not applied", "1.sql:4:3: SQL logic error: no such table: nowhere")
         self.assertEqual(self.tables(), ["a", "baton_migrations"])
         self.assertEqual(self.ledger(), [])
@@ -114,7 +119,11 @@ class Applying(OnSQLite):
         self.expect(self.app.run(), 1, "after 1.sql a row of k refers to one that is not in p")
         self.assertEqual(self.rows("SELECT id FROM p"), [1])
         # A table made anew, as SQLite advises: in between nothing is right, at the end all is.
-        self.app.write({"1.sql": "-- baton: contract\nCREATE TABLE n (id INTEGER PRIMARY KEY, x int); INSERT INTO n SELECT id, 0 FROM p; DROP TABLE p; ALTER TABLE n RENAME TO p;"})
+        self.app.write(
+            {
+                "1.sql": "-- baton: contract\nCREATE TABLE n (id INTEGER PRIMARY KEY, x int); INSERT INTO n SELECT id, 0 FROM p; DROP TABLE p; ALTER TABLE n RENAME TO p;"
+            }
+        )
         self.expect(self.app.run(), 0)
         self.assertEqual(self.rows("SELECT x FROM p"), [0])
 
@@ -212,8 +221,10 @@ class Waiting(OnSQLite):
                 self.use(self.path, lock_timeout="20s")
                 connection = self.make(mode, 0)
                 connection.execute("CREATE TABLE pairs (x int, filler text)")
-                connection.execute("WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 20000) "
-                                   "INSERT INTO pairs SELECT 0, hex(randomblob(200)) FROM n")
+                connection.execute(
+                    "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 20000) "
+                    "INSERT INTO pairs SELECT 0, hex(randomblob(200)) FROM n"
+                )
                 connection.close()
                 self.app.write({"1.sql": "CREATE TABLE c (d int)"})
                 stop = threading.Event()
@@ -316,7 +327,13 @@ class FullDisk(OnSQLite):
     def test_the_database_s_disk_is_full(self):
         self.mount(self.path.parent, "1m")
         self.make(rows=10).close()
-        self.app.write({"1.sql": "CREATE TABLE c (d text);", "2.sql": "CREATE TABLE e (f text);\nWITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) INSERT INTO e SELECT hex(randomblob(500)) FROM n;", "3.sql": "SELECT 1"})
+        self.app.write(
+            {
+                "1.sql": "CREATE TABLE c (d text);",
+                "2.sql": "CREATE TABLE e (f text);\nWITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) INSERT INTO e SELECT hex(randomblob(500)) FROM n;",
+                "3.sql": "SELECT 1",
+            }
+        )
         self.expect(self.app.run(), 1, "failed: 2.sql was not applied", "2.sql:2:1: database or disk is full")
         self.assertEqual(self.rows("PRAGMA integrity_check"), ["ok"])
         self.assertEqual(self.ledger(), ["1.sql:done"])
@@ -335,9 +352,12 @@ class FullDisk(OnSQLite):
 class ByCommand(OnSQLite):
     def set(self, command, timeout="60s"):
         text = self.app.settings.read_text()
-        keep = [line for line in text.splitlines() if not line.startswith(
-            ('directory = "migrations', "database =", "timeout =", "command = [\"/bin/s"))]
-        self.app.settings.write_text("\n".join(keep) + f"\ncommand = {command}\ntimeout = \"{timeout}\"\n")
+        keep = [
+            line
+            for line in text.splitlines()
+            if not line.startswith(('directory = "migrations', "database =", "timeout =", 'command = ["/bin/s'))
+        ]
+        self.app.settings.write_text("\n".join(keep) + f'\ncommand = {command}\ntimeout = "{timeout}"\n')
 
     def test_the_program_s_own_tool_runs_in_the_release(self):
         self.set('["/bin/sh", "-c", "pwd; echo $BATON_RELEASE"]')
@@ -348,7 +368,12 @@ class ByCommand(OnSQLite):
 
     def test_its_failure_and_its_time_out_are_the_step_s(self):
         self.set('["/bin/sh", "-c", "echo no such column; exit 3"]')
-        self.expect(self.app.run(), 1, "failed: migrate: /bin/sh -c 'echo no such column; exit 3' failed with exit status 3", "line: no such column")
+        self.expect(
+            self.app.run(),
+            1,
+            "failed: migrate: /bin/sh -c 'echo no such column; exit 3' failed with exit status 3",
+            "line: no such column",
+        )
         self.set('["/bin/sleep", "600"]', "300ms")
         self.expect(self.app.run(), 1, "it took longer than 300ms")
 
@@ -374,7 +399,8 @@ class Listing(OnSQLite):
         answer = json.loads(self.list("--release", "new", "--json").stdout)
         self.assertEqual(
             [(each["migration"], each["state"], each["contract"]) for each in answer["migrations"]],
-            [("1.sql", "applied", False), ("2.sql", "held", True), ("3.sql", "pending", False)])
+            [("1.sql", "applied", False), ("2.sql", "held", True), ("3.sql", "pending", False)],
+        )
         self.assertEqual(answer["database"], str(self.path))
         shown = self.list("--release", "new")
         self.assertEqual((shown.returncode, shown.stderr), (0, ""))

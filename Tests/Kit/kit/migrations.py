@@ -16,7 +16,7 @@ class Outcome:
 
     def lines(self, word):
         start = f"{word}: "
-        return [line[len(start):] for line in self.text.splitlines() if line.startswith(start)]
+        return [line[len(start) :] for line in self.text.splitlines() if line.startswith(start)]
 
     @property
     def applied(self):
@@ -57,7 +57,8 @@ class App:
         secrets.chmod(0o600)
         self.settings = self.folder / "app.toml"
         user = "root" if os.geteuid() == 0 else os.environ.get("USER", "root")
-        self.settings.write_text(f"""
+        self.settings.write_text(
+            f"""
 [service]
 user = "{user}"
 directory = "{self.folder}"
@@ -66,7 +67,10 @@ command = ["{main}"]
 [deploy]
 user = "{user}"
 secrets = ["{secrets}"]
-""" + "\n".join(lines) + "\n")
+"""
+            + "\n".join(lines)
+            + "\n"
+        )
 
     def __enter__(self):
         return self
