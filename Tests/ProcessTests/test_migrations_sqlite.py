@@ -1,7 +1,6 @@
 """Migrations of a SQLite database that the service uses meanwhile: all or nothing of each file, and a copy from before."""
 
 import ctypes
-import json
 import os
 import signal
 import sqlite3
@@ -9,59 +8,9 @@ import subprocess
 import threading
 import unittest
 
-from kit import programs
-from kit.migrations import App
+from kit.migrations import App, OnSQLite
 from kit.runner import within
 from kit.waiting import wait_until
-
-
-class OnSQLite(unittest.TestCase):
-    def setUp(self):
-        self.app = self.enterContext(App("sqlite:///will-be-replaced"))
-        self.path = self.app.folder / "data" / "app.db"
-        self.path.parent.mkdir()
-        self.use(self.path)
-
-    def use(self, path, **limits):
-        self.path = path
-        text = self.app.settings.read_text()
-        lines = [f"database = 'sqlite://{path}'" if line.startswith("database =") else line for line in text.splitlines()]
-        for key, value in limits.items():
-            key = key.replace("_", "-")
-            lines = [f'{key} = "{value}"' if line.startswith(f"{key} =") else line for line in lines]
-        self.app.settings.write_text("\n".join(lines) + "\n")
-
-    def make(self, mode="wal", rows=3):
-        connection = sqlite3.connect(self.path, isolation_level=None)
-        connection.execute(f"PRAGMA journal_mode = {mode}")
-        connection.execute("CREATE TABLE a (b int)")
-        connection.execute("BEGIN")
-        connection.executemany("INSERT INTO a VALUES (?)", [(n,) for n in range(rows)])
-        connection.execute("COMMIT")
-        return connection
-
-    def rows(self, sql, path=None):
-        connection = sqlite3.connect(path or self.path, timeout=10)
-        try:
-            return [row[0] for row in connection.execute(sql)]
-        finally:
-            connection.close()
-
-    def tables(self, path=None):
-        return self.rows("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY 1", path)
-
-    def ledger(self):
-        if "baton_migrations" not in self.tables():
-            return []
-        return self.rows("SELECT name || ':' || state FROM baton_migrations ORDER BY name")
-
-    def copies(self):
-        return sorted(path for path in (self.app.folder / "backups").iterdir())
-
-    def expect(self, outcome, status, *words):
-        self.assertEqual(outcome.status, status, outcome.text)
-        for word in words:
-            self.assertIn(word, outcome.text)
 
 
 @within(120)
@@ -346,72 +295,6 @@ class FullDisk(OnSQLite):
         self.expect(self.app.run(), 1, "could not be copied", "database or disk is full", "make room on the disk")
         self.assertEqual(self.copies(), [])
         self.assertEqual(self.tables(), ["a"])
-
-
-@within(60)
-class ByCommand(OnSQLite):
-    def set(self, command, timeout="60s"):
-        text = self.app.settings.read_text()
-        keep = [
-            line
-            for line in text.splitlines()
-            if not line.startswith(('directory = "migrations', "database =", "timeout =", 'command = ["/bin/s'))
-        ]
-        self.app.settings.write_text("\n".join(keep) + f'\ncommand = {command}\ntimeout = "{timeout}"\n')
-
-    def test_the_program_s_own_tool_runs_in_the_release(self):
-        self.set('["/bin/sh", "-c", "pwd; echo $BATON_RELEASE"]')
-        outcome = self.app.run()
-        self.expect(outcome, 0, "note: migrations are the program's own", "output: new")
-        self.assertIn(f"output: {self.app.folder}/releases/new", outcome.text)
-        self.expect(self.app.run("plan"), 0, "effect: execute migrate: /bin/sh -c")
-
-    def test_its_failure_and_its_time_out_are_the_step_s(self):
-        self.set('["/bin/sh", "-c", "echo no such column; exit 3"]')
-        self.expect(
-            self.app.run(),
-            1,
-            "failed: migrate: /bin/sh -c 'echo no such column; exit 3' failed with exit status 3",
-            "line: no such column",
-        )
-        self.set('["/bin/sleep", "600"]', "300ms")
-        self.expect(self.app.run(), 1, "it took longer than 300ms")
-
-
-@within(60)
-class Listing(OnSQLite):
-    """baton migrations"""
-
-    def list(self, *arguments):
-        return subprocess.run(
-            [programs.path("baton"), "migrations", "--settings", str(self.app.settings), *arguments],
-            capture_output=True, text=True, timeout=20,
-        )  # fmt: skip
-
-    def test_what_is_applied_pending_and_held(self):
-        self.make().close()
-        self.assertIn("there is no release yet", self.list().stderr)
-        contract = "-- baton: contract\nDROP TABLE a"
-        self.app.write({"1.sql": "CREATE TABLE c (d int)"}, "old")
-        self.app.write({"1.sql": "CREATE TABLE c (d int)", "2.sql": contract, "3.sql": "CREATE INDEX i ON c (d)"})
-        (self.app.folder / "current").symlink_to("releases/old")
-        self.app.run(release="old")
-        answer = json.loads(self.list("--release", "new", "--json").stdout)
-        self.assertEqual(
-            [(each["migration"], each["state"], each["contract"]) for each in answer["migrations"]],
-            [("1.sql", "applied", False), ("2.sql", "held", True), ("3.sql", "pending", False)],
-        )
-        self.assertEqual(answer["database"], str(self.path))
-        shown = self.list("--release", "new")
-        self.assertEqual((shown.returncode, shown.stderr), (0, ""))
-        self.assertRegex(shown.stdout, r"2.sql +held +contract")
-        self.app.write({"1.sql": "CREATE TABLE c (d bigint)", "3.sql": "DROP TABLE a"})
-        bad = self.list("--release", "new")
-        self.assertEqual(bad.returncode, 1)
-        self.assertIn("refused: 1.sql was changed after it was applied", bad.stderr)
-        self.assertIn("refused: 3.sql:1:1: DROP TABLE a", bad.stderr)
-        self.assertEqual(self.list("--release", "../old").returncode, 64)
-        self.assertEqual(self.ledger(), ["1.sql:done"])
 
 
 if __name__ == "__main__":

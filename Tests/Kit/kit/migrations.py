@@ -3,6 +3,7 @@
 import os
 import pathlib
 import shutil
+import sqlite3
 import subprocess
 import tempfile
 import unittest
@@ -103,3 +104,52 @@ secrets = ["{secrets}"]
 
     def run(self, act="run", **options):
         return self.end(self.start(act, **options))
+
+
+class OnSQLite(unittest.TestCase):
+    def setUp(self):
+        self.app = self.enterContext(App("sqlite:///will-be-replaced"))
+        self.path = self.app.folder / "data" / "app.db"
+        self.path.parent.mkdir()
+        self.use(self.path)
+
+    def use(self, path, **limits):
+        self.path = path
+        text = self.app.settings.read_text()
+        lines = [f"database = 'sqlite://{path}'" if line.startswith("database =") else line for line in text.splitlines()]
+        for key, value in limits.items():
+            key = key.replace("_", "-")
+            lines = [f'{key} = "{value}"' if line.startswith(f"{key} =") else line for line in lines]
+        self.app.settings.write_text("\n".join(lines) + "\n")
+
+    def make(self, mode="wal", rows=3):
+        connection = sqlite3.connect(self.path, isolation_level=None)
+        connection.execute(f"PRAGMA journal_mode = {mode}")
+        connection.execute("CREATE TABLE a (b int)")
+        connection.execute("BEGIN")
+        connection.executemany("INSERT INTO a VALUES (?)", [(n,) for n in range(rows)])
+        connection.execute("COMMIT")
+        return connection
+
+    def rows(self, sql, path=None):
+        connection = sqlite3.connect(path or self.path, timeout=10)
+        try:
+            return [row[0] for row in connection.execute(sql)]
+        finally:
+            connection.close()
+
+    def tables(self, path=None):
+        return self.rows("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY 1", path)
+
+    def ledger(self):
+        if "baton_migrations" not in self.tables():
+            return []
+        return self.rows("SELECT name || ':' || state FROM baton_migrations ORDER BY name")
+
+    def copies(self):
+        return sorted(path for path in (self.app.folder / "backups").iterdir())
+
+    def expect(self, outcome, status, *words):
+        self.assertEqual(outcome.status, status, outcome.text)
+        for word in words:
+            self.assertIn(word, outcome.text)
