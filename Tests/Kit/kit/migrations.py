@@ -9,6 +9,10 @@ import tempfile
 import unittest
 
 from kit import programs
+from kit.postgres import Postgres
+
+LEDGER = "SELECT name || ':' || state FROM baton_migrations ORDER BY name"
+TABLES = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace ORDER BY 1"
 
 
 class Outcome:
@@ -104,6 +108,22 @@ secrets = ["{secrets}"]
 
     def run(self, act="run", **options):
         return self.end(self.start(act, **options))
+
+
+class OnPostgres(unittest.TestCase):
+    def setUp(self):
+        self.server = self.enterContext(Postgres())
+        self.app = self.enterContext(App(self.server.url()))
+
+    def ledger(self):
+        if not self.server.rows("SELECT 1 WHERE to_regclass('baton_migrations') IS NOT NULL"):
+            return []
+        return self.server.rows(LEDGER)
+
+    def expect(self, outcome, status, *words):
+        self.assertEqual(outcome.status, status, outcome.text)
+        for word in words:
+            self.assertIn(word, outcome.text)
 
 
 class OnSQLite(unittest.TestCase):
