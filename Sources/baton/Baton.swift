@@ -17,7 +17,8 @@ struct Baton: ParsableCommand {
     subcommands: [
       Status.self, Reload.self, Restart.self, Stop.self, Scale.self, Events.self, Logs.self, Environment.self,
       Check.self, Doctor.self, Init.self, Deploy.self,
-      Rollback.self, RecoverCommand.self, History.self, Show.self, Releases.self, Diff.self, Migrations.self, Preflight.self,
+      Rollback.self, RecoverCommand.self, History.self, Show.self, Releases.self, Diff.self, Migrations.self,
+      Preflight.self, Prune.self,
       RunOperation.self,
       MayDeploy.self,
     ])

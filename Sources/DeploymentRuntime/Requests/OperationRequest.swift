@@ -146,7 +146,8 @@ extension OperationRequest {
 
   /// Requests nobody has taken up, in the order of their names.
   package static func waiting(_ layout: Layout) -> [OperationID] {
-    OperationIndex.all(layout).filter { id in
+    let names = (try? directoryEntries(layout.deploys)) ?? []
+    return names.filter { !$0.hasPrefix(".") }.sorted().map { OperationID($0) }.filter { id in
       // Who takes one up says so before anything else, also that it is refused.
       access(path(layout, id), F_OK) == 0 && access(OperationNewsLog.path(layout, id), F_OK) != 0
     }

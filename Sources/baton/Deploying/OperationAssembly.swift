@@ -1,4 +1,5 @@
 import ControlClient
+import ControlProtocol
 import Deployment
 import DeploymentRuntime
 import LinuxSystem
@@ -19,23 +20,62 @@ struct OperationAssembly {
       id: request.operation, service: service.name, settings: service.settings, deploy: service.deploy,
       effects: effects, audience: audience, abort: abort)
     operation.secrets = secrets
+    return Assembly(
+      operation, steps: steps(request), hooks: Hooks(service.deploy.hooks), restoration: RestoreReleaseStep())
+  }
+
+  private func steps(_ request: OperationRequest) -> [Step: any OperationStep] {
     var steps: [Step: any OperationStep] = [:]
-    for step in request.intent.steps { steps[step] = NoStep() }
-    steps[.preflight] = preflight(request)
-    if steps[.migrate] != nil { steps[.migrate] = MigrateStep() }
     let work = ReleaseWork()
-    let source = request.from.map(ReleaseSource.at) ?? .repository(ref: request.ref)
-    if steps[.fetch] != nil { steps[.fetch] = FetchStep(source, work) }
-    if steps[.build] != nil { steps[.build] = BuildStep(work) }
-    if steps[.verify] != nil { steps[.verify] = VerifyStep(work, who: request.intent.who) }
-    return Assembly(operation, steps: steps, hooks: Hooks(service.deploy.hooks))
+    for step in request.intent.steps {
+      steps[step] =
+        switch step {
+        case .preflight: preflight(request)
+        case .backup: BackupStep()
+        // Its directory was made before, and stays whatever happens.
+        case .fetch where request.intent.kind == .rollback:
+          ReturnStep(to: request.intent.target, archive: request.backup)
+        case .verify where request.intent.kind == .rollback: NoStep()
+        case .fetch: FetchStep(source(request), work)
+        case .build: BuildStep(work)
+        case .verify: VerifyStep(work, who: request.intent.who)
+        case .migrate: MigrateStep()
+        case .prune: prune(request)
+        case .lock, .activate, .healthCheck, .bake, .markGood: NoStep()
+        }
+    }
+    return steps
+  }
+
+  private func source(_ request: OperationRequest) -> ReleaseSource {
+    request.from.map { ReleaseSource.at($0) } ?? .repository(ref: request.ref)
+  }
+
+  func prune(_ request: OperationRequest) -> PruneStep {
+    PruneStep { (operation) throws(StepFailure) in try liveReleases(request) }
+  }
+
+  /// What generations of the supervisor run; nil while others drain, of which it does not say what they run.
+  private func liveReleases(_ request: OperationRequest) throws(StepFailure) -> Set<ReleaseID>? {
+    guard service.deploy.isSupervised, isSupervisorAnswering(request),
+      let choice = try? ServiceChoice(service.name.rawValue, control: request.control)
+    else { return [] }
+    do throws(ClientError) {
+      let status = try ControlClient(path: choice.path).status()
+      return status.draining.isEmpty ? Set([status.release, status.handover?.release].compactMap { $0 }) : nil
+    } catch {
+      throw StepFailure(.failed, "the supervisor does not say which releases it runs: \(error.what)")
+    }
   }
 
   func preflight(_ request: OperationRequest) -> PreflightStep {
     let unit = UnitCheck { isSupervisorAnswering(request) }
+    let isRollback = request.intent.kind == .rollback
+    let target = TargetCheck(source(request))
     return PreflightStep(
       .init(request.intent, overridesWindow: request.overridesWindow, isConfirmed: request.isConfirmed),
-      unit: .init("unit") { unit.look($0) }, target: .init("target") { _ in .fine("not looked at") })
+      unit: .init("unit") { unit.look($0) },
+      target: .init("target") { isRollback ? .fine("the releases are looked at under the lock") : target.look($0) })
   }
 
   private func isSupervisorAnswering(_ request: OperationRequest) -> Bool {

@@ -44,7 +44,8 @@ enum OperationProcess {
       var status: Int32 = 0
       return waitpid(process.pid, &status, WNOHANG) == 0
     case .unit(let name, let bus):
-      guard let path = try? bus.unit(name), let state = try? bus.string(.unit("ActiveState"), of: path) else {
+      // A unit that ended well is not kept loaded.
+      guard let path = try? bus.loadUnit(name), let state = try? bus.string(.unit("ActiveState"), of: path) else {
         return nil
       }
       return !["inactive", "failed"].contains(state)

@@ -159,6 +159,7 @@ def deployed(change=None, user=None):
         (made.app / "serve").write_text(f"#!/bin/sh\nexec {made.program} \"$@\"\n")
         with supervisor.Supervisor(made) as running:
             deploy = Deployed(made, running)
+            deploy.version("one")
             if change:
                 change(deploy)
             try:

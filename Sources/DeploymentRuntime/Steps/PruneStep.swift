@@ -1,0 +1,127 @@
+package import Deployment
+internal import LinuxSystem
+internal import Settings
+package import Vocabulary
+
+/// Removes what nobody will miss: releases, backups and records beyond what the settings keep, and what killed operations
+/// left lying about. What runs, what is the way back, and what a live generation runs is never touched.
+package struct PruneStep: OperationStep {
+  /// What would go, the oldest first.
+  package struct Plan: Hashable, Sendable {
+    package var releases: [ReleaseID] = []
+    package var backups: [String] = []
+    package var operations: [OperationID] = []
+    /// Of releases and backups together.
+    package var size = ByteCount(0)
+    package var isEmpty: Bool { releases.isEmpty && backups.isEmpty && operations.isEmpty }
+  }
+
+  /// Records of operations that are kept as files; the ledger knows older ones.
+  static let operationsKept = 100
+
+  private let live: (Operation) throws(StepFailure) -> Set<ReleaseID>?
+
+  /// - Parameter live: releases that generations of the supervisor still run; nil when that is not known, and then no
+  ///   release is removed.
+  package init(live: @escaping (Operation) throws(StepFailure) -> Set<ReleaseID>?) { self.live = live }
+
+  package func run(_ operation: Operation) throws(StepFailure) {
+    let layout = operation.layout
+    let files = DurableFiles(operation.effects, operation: operation.id)
+    if operation.effects.mode == .act {
+      try asFailure { () throws(SystemError) in
+        for directory in [layout.directory, layout.releases, layout.backups, layout.deploys] {
+          try files.sweep(directory)
+        }
+      }
+    }
+    let plan = try plan(operation)
+    let releases = Releases(layout, files)
+    for id in plan.releases {
+      try releases.discard(id)
+      try asFailure { () throws(SystemError) in try files.remove(KnownContents.path(layout, id)) }
+    }
+    let store = BackupStore(operation)
+    for name in plan.backups { try asFailure { () throws(SystemError) in try files.remove(store.path(name)) } }
+    for id in plan.operations {
+      try asFailure { () throws(SystemError) in try files.discardTree(layout.operation(id)) }
+    }
+    guard !plan.isEmpty else { return }
+    operation.audience.note(
+      "removed \(plan.releases.count) releases, \(plan.backups.count) backups and \(plan.operations.count) records; "
+        + "\(plan.size) are free again")
+  }
+
+  /// What is gone was not needed.
+  package func undo(_: Operation) {}
+
+  package func plan(_ operation: Operation) throws(StepFailure) -> Plan {
+    let history = DeployHistory.read(operation.layout)
+    let live = try live(operation)
+    let protected = protected(operation, history, live ?? [])
+    var plan = Plan()
+    if live == nil {
+      operation.audience.note("no release is removed while older generations drain")
+    } else {
+      try chooseReleases(operation, history, protected, &plan)
+    }
+    let store = BackupStore(operation)
+    let made = Set([operation.facts.backup].compactMap { $0 })
+    for one in try store.prunable(releases: protected, names: made) {
+      plan.backups.append(one.name)
+      plan.size = ByteCount(plan.size.bytes &+ one.size.bytes)
+    }
+    plan.operations = operations(operation, history)
+    return plan
+  }
+
+  private func protected(
+    _ operation: Operation, _ history: DeployHistory, _ live: Set<ReleaseID>
+  ) -> Set<ReleaseID> {
+    var protected = live
+    for id in [currentRelease(operation.layout), operation.facts.release, operation.facts.previous].compactMap({ $0 }) {
+      protected.insert(id)
+    }
+    // Two: the one that serves is one of them, and the other is the way back.
+    for record in history.releases.filter({ $0.verdict == .good }).prefix(2) { protected.insert(record.id) }
+    // Whoever bakes or was cut off may need both of its releases.
+    for summary in history.operations where summary.outcome.map({ !$0.isFinal }) ?? true {
+      for id in [summary.facts.release, summary.facts.previous].compactMap({ $0 }) { protected.insert(id) }
+    }
+    return protected
+  }
+
+  private func chooseReleases(
+    _ operation: Operation, _ history: DeployHistory, _ protected: Set<ReleaseID>, _ plan: inout Plan
+  ) throws(StepFailure) {
+    let layout = operation.layout
+    let places = Dictionary(history.releases.map { ($0.id, $0.sequence) }) { first, _ in first }
+    let found = try asFailure { () throws(SystemError) in
+      try Releases(layout, DurableFiles(operation.effects, operation: operation.id)).list()
+    }
+    let now = WallTime.now()
+    var items: [PruneChoice.Item] = []
+    for release in found {
+      let manifest = try? Manifest.read(layout.manifest(release.id))
+      let size = (try? TreeSize.of(layout.release(release.id)))?.stored ?? ByteCount(0)
+      items.append(
+        PruneChoice.Item(
+          name: release.id.text, sequence: places[release.id] ?? 0,
+          age: .seconds(max(0, now - (manifest?.origin.made ?? now))), size: size))
+    }
+    let deploy = operation.deploy
+    let choice = PruneChoice(keep: deploy.keep, keepFor: deploy.keepFor, keepSize: deploy.keepSize)
+    for item in choice.removed(from: items, protected: Set(protected.map(\.text))) {
+      plan.releases.append(ReleaseID(item.name))
+      plan.size = ByteCount(plan.size.bytes &+ item.size.bytes)
+    }
+  }
+
+  private func operations(_ operation: Operation, _ history: DeployHistory) -> [OperationID] {
+    let there = Set(OperationIndex.all(operation.layout))
+    let ended = history.operations.filter { summary in
+      there.contains(summary.operation) && summary.operation != operation.id && summary.outcome?.isFinal == true
+    }
+    return ended.dropFirst(Self.operationsKept).map(\.operation).reversed()
+  }
+}
