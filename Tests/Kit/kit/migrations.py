@@ -44,8 +44,8 @@ class App:
     """`app.files = {"1_a.sql": "…"}` is the release `new`; the one before it is `old`."""
 
     def __init__(self, database=None, variable=None, **limits):
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="baton-migrate-", dir="/tmp"))
         self.program = program()
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="baton-migrate-", dir="/tmp"))
         for name in ("releases/new/migrations", "releases/old/migrations", "backups", "deploys"):
             (self.folder / name).mkdir(parents=True)
         main = self.folder / "main"
