@@ -272,6 +272,8 @@ class FullDisk(OnSQLite):
             self.skipTest("no mount namespace can be had here")
         subprocess.run(["mount", "--make-rprivate", "/"], check=True)
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=755", "tmpfs", str(place)], check=True)
+        # Lazily, or the test's own directory could not be removed while it is a mount.
+        self.addCleanup(subprocess.run, ["umount", "--lazy", str(place)], check=True)
 
     def test_the_database_s_disk_is_full(self):
         self.mount(self.path.parent, "1m")
