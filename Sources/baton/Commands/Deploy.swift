@@ -60,7 +60,7 @@ struct Deploy: ParsableCommand {
   var from: String?
   @Flag(help: "Without backup and bake; nothing else is left out.") var quick = false
   @Flag(help: "Follow the operation under way, or say how the last one ended.") var attach = false
-  @Flag(help: "End after the health check; baton-recover@NAME.timer ends the bake.") var detachBake = false
+  @Flag(help: "End after the health check; baton-bake@NAME.service bakes.") var detachBake = false
   @OptionGroup var operation: OperationOptions
 
   func validate() throws {

@@ -42,8 +42,15 @@ struct RecoverCommand: ParsableCommand {
       if bake { arguments.append("--bake") }
       let status = Program.run(arguments)
       worst = max(worst, status == 0 ? 0 : status)
+      if boot { goOnBaking(service) }
     }
     if worst != 0 { throw ExitCode(worst) }
+  }
+
+  /// A bake that the host's end cut off goes on when the service runs: not waited for, it comes after us.
+  private func goOnBaking(_ service: DeployedService) {
+    let isBaking = DeployHistory.read(service.layout, limit: 100).operations.contains { $0.outcome == .baking }
+    if isBaking { _ = Program.run(["systemctl", "start", "--no-block", "baton-bake@\(service.name).service"]) }
   }
 
   private var moment: Moment { boot ? .boot : bake ? .bake : .now }

@@ -14,7 +14,8 @@ struct OperationFollower {
   let display: any OperationDisplay
 
   enum End {
-    case verdict(OperationVerdict)
+    /// With the latest lines that programs printed: they were shown already.
+    case verdict(OperationVerdict, shown: Set<String>)
     /// The person left; it goes on.
     case left
     /// The process is gone without a last word.
@@ -26,6 +27,7 @@ struct OperationFollower {
   func follow() -> End {
     let reader = OperationNewsReader(service.layout, id)
     let interruptions = Interruptions()
+    var shown: [String] = []
     while true {
       let gone = isGone
       // Looked at before the last reading, so that nothing it said is missed.
@@ -34,10 +36,12 @@ struct OperationFollower {
         for item in news {
           // What was recovered, or baked later, has a second one: the last counts.
           verdict = item.verdict
+          if item.kind == .output, let text = item.text { shown.append(text) }
           display.show(item)
         }
+        shown = shown.suffix(200)
       }
-      if let verdict { return .verdict(verdict) }
+      if let verdict { return .verdict(verdict, shown: Set(shown)) }
       if gone { return hasBegun ? .died : .ignored }
       switch interruptions.taken() {
       case 0: break

@@ -19,29 +19,36 @@ struct OperationHost {
     }
     let masker = service.masker((try? secrets.get()) ?? Secrets())
     let news = OperationNewsLog(layout, id, mask: { masker.mask($0) })
+    let began = Int64(time(nil))
     let outcome: OperationOutcome
+    var journal: [String] = []
     // Open to the last word, so that others see that it is still to come.
     let pipe = Result { () throws(SystemError) in try AbortPipe(layout, id) }
     do throws(StepFailure) {
-      outcome = try operate(pipe, try OperationRequest.read(layout, id), try secrets.get(), news)
+      let request = try OperationRequest.read(layout, id)
+      let assembly = try prepare(pipe, request, try secrets.get(), news)
+      outcome = Executor(assembly, patience: request.patience).run(request.intent)
+      journal = Aftermath.journal(outcome, assembly.operation, since: began)
+      Aftermath.leaveBake(outcome, service, news)
     } catch {
       outcome = OperationOutcome(id, refusedBy: error)
     }
-    news.end(OperationVerdict(outcome))
+    var verdict = OperationVerdict(outcome)
+    verdict.journal = journal
+    news.end(verdict)
     withExtendedLifetime(pipe) {}
     return outcome.exitStatus
   }
 
-  private func operate(
+  private func prepare(
     _ pipe: Result<AbortPipe, SystemError>, _ request: OperationRequest, _ secrets: Secrets, _ news: OperationNewsLog
-  ) throws(StepFailure) -> OperationOutcome {
+  ) throws(StepFailure) -> Assembly {
     let pipe = try asFailure { () throws(SystemError) in try pipe.get() }
     pipe.takeSignals()
     let effects = Effects(.act)
     try recover(request, news, OperationAssembly(service: service, effects: effects, secrets: secrets))
-    let assembly = try OperationAssembly(service: service, effects: effects, secrets: secrets)
+    return try OperationAssembly(service: service, effects: effects, secrets: secrets)
       .make(request, audience: news, abort: pipe.descriptor)
-    return Executor(assembly, patience: request.patience).run(request.intent)
   }
 
   /// What was cut off is brought to its end first.

@@ -70,7 +70,7 @@ struct OperationRun {
     let end = OperationFollower(service: service, id: id, process: process, display: display).follow()
     display.finish()
     switch end {
-    case .verdict(let verdict): try tell(verdict, format, service)
+    case .verdict(let verdict, let shown): try tell(verdict, shown, format, service)
     case .left:
       Terminal.say("baton: operation \(id) goes on on the host")
       Terminal.say("next:  baton deploy \(service.mention) --attach follows it again")
@@ -88,7 +88,9 @@ struct OperationRun {
     }
   }
 
-  static func tell(_ verdict: OperationVerdict, _ format: OutputFormat, _ service: DeployedService) throws {
+  static func tell(
+    _ verdict: OperationVerdict, _ shown: Set<String>, _ format: OutputFormat, _ service: DeployedService
+  ) throws {
     if format != .text { Terminal.print(verdict.json) }
     guard verdict.exitStatus != 0 else {
       if format == .text {
@@ -99,12 +101,13 @@ struct OperationRun {
     if !verdict.journal.isEmpty, format == .text {
       Terminal.say("last lines of \(service.deploy.unit):")
       for line in verdict.journal { Terminal.say("  | \(plain(line))") }
-      if !verdict.lines.isEmpty { Terminal.say("last lines of what failed:") }
     }
+    let lines = format == .text ? verdict.lines.filter { !shown.contains($0) } : verdict.lines
+    if !lines.isEmpty, !verdict.journal.isEmpty, format == .text { Terminal.say("last lines of what failed:") }
     var failure = Failure(
       ExitStatus(rawValue: verdict.exitStatus) ?? .failed, verdict.what, holds: verdict.holds,
       next: verdict.next ?? "baton show \(verdict.operation) \(service.settingsOption)shows all of it")
-    failure.lines = verdict.lines
+    failure.lines = lines
     failure.isPrinted = format != .text
     throw failure
   }

@@ -57,7 +57,7 @@ final class PlainDisplay: OperationDisplay {
       Terminal.say("  | \(plain(news.text ?? ""))")
     // A line a percent would be a hundred lines a step.
     case .progress, .outcome: break
-    case .step where news.phase == .began: beginning = news
+    case .step where news.phase == .began || news.phase == .undoing: beginning = news
     case .step:
       beginning = nil
       print(news)
