@@ -5,6 +5,7 @@
 #include <linux/filter.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -194,6 +195,18 @@ static void store(struct cl_socket_entry *entry, const struct inet_diag_msg *mes
   entry->state = message->idiag_state;
 }
 
+static uint64_t cgroup_of(const struct nlmsghdr *header, const struct inet_diag_msg *message) {
+  const struct rtattr *attribute = (const struct rtattr *)(message + 1);
+  int left = (int)header->nlmsg_len - (int)NLMSG_LENGTH(sizeof *message);
+  for (; RTA_OK(attribute, left); attribute = RTA_NEXT(attribute, left)) {
+    if (attribute->rta_type != INET_DIAG_CGROUP_ID || RTA_PAYLOAD(attribute) < sizeof(uint64_t)) continue;
+    uint64_t number;
+    memcpy(&number, RTA_DATA(attribute), sizeof number);
+    return number;
+  }
+  return 0;
+}
+
 int cl_list_sockets(
     int family, int protocol, uint32_t states, uint16_t port, struct cl_socket_entry *entries, int capacity) {
   int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
@@ -229,7 +242,10 @@ int cl_list_sockets(
       const struct inet_diag_msg *message = NLMSG_DATA(header);
       // The kernel's own filter on the port is only a hint for some kinds of sockets.
       if (ntohs(message->id.idiag_sport) != port) continue;
-      if (found < capacity) store(&entries[found], message);
+      if (found < capacity) {
+        store(&entries[found], message);
+        entries[found].cgroup = cgroup_of(header, message);
+      }
       found++;
     }
   }

@@ -60,6 +60,8 @@ struct cl_socket_entry {
   /// For a listener: connections waiting to be accepted.
   uint32_t queued;
   uint8_t state;
+  /// The cgroup it was made in, by the number of its directory; 0 where the kernel does not say.
+  uint64_t cgroup;
 };
 
 /// Lists the sockets of `family` and `protocol` (IPPROTO_TCP, IPPROTO_UDP) whose state is in `states` (1 << TCP_…) and

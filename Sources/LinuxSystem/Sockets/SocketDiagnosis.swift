@@ -11,6 +11,8 @@ package enum SocketDiagnosis {
     package let user: UInt32
     /// Of a listener: connections waiting to be accepted.
     package let queued: Int
+    /// The number of the cgroup it was made in; 0 where the kernel does not say.
+    package let cgroup: UInt64
   }
 
   private static let limit = 4_096
@@ -49,7 +51,8 @@ package enum SocketDiagnosis {
         Entry(
           address: withUnsafeBytes(of: raw.local) { Array($0.prefix(family == AF_INET ? 4 : 16)) },
           remote: withUnsafeBytes(of: raw.remote) { Array($0.prefix(family == AF_INET ? 4 : 16)) },
-          remotePort: raw.remote_port, inode: UInt64(raw.inode), user: raw.uid, queued: Int(raw.queued))
+          remotePort: raw.remote_port, inode: UInt64(raw.inode), user: raw.uid, queued: Int(raw.queued),
+          cgroup: raw.cgroup)
       }
     }
     return all

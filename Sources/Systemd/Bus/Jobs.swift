@@ -36,6 +36,8 @@ public enum JobResult: Hashable, Sendable {
 
 public enum UnitVerb: String, Hashable, Sendable, CaseIterable {
   case start, stop, restart, reload
+  /// Reloads what can reload, restarts what cannot, and starts what does not run.
+  case reloadOrRestart = "reload-or-restart"
 
   var method: String {
     switch self {
@@ -43,6 +45,7 @@ public enum UnitVerb: String, Hashable, Sendable, CaseIterable {
     case .stop: "StopUnit"
     case .restart: "RestartUnit"
     case .reload: "ReloadUnit"
+    case .reloadOrRestart: "ReloadOrRestartUnit"
     }
   }
 }

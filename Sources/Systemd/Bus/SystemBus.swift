@@ -138,6 +138,14 @@ struct MessageReader {
   /// A boolean is an int in memory.
   func boolean() -> Bool? { basic("b", 0 as Int32).map { $0 != 0 } }
 
+  /// An array of bytes.
+  func bytes(atMost limit: Int) -> [UInt8]? {
+    guard library.pointee.sd_bus_message_enter_container(message, CChar(UInt8(ascii: "a")), "y") > 0 else { return nil }
+    var bytes: [UInt8] = []
+    while bytes.count < limit, let byte = basic("y", 0 as UInt8) { bytes.append(byte) }
+    return library.pointee.sd_bus_message_exit_container(message) >= 0 ? bytes : nil
+  }
+
   func strings() -> [String]? {
     var list: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?
     guard library.pointee.sd_bus_message_read_strv(message, &list) >= 0 else { return nil }

@@ -73,6 +73,11 @@ extension SystemBus {
     try value(property, at: unit.description, "as") { $0.strings() }
   }
 
+  /// Of type `ay`, such as `InvocationID`; at most 64 of them.
+  public func bytes(_ property: UnitProperty, of unit: UnitPath) throws(BusError) -> [UInt8] {
+    try value(property, at: unit.description, "ay") { $0.bytes(atMost: 64) }
+  }
+
   func value<Value>(
     _ property: UnitProperty, at path: String, _ type: String, read: (MessageReader) -> Value?
   ) throws(BusError) -> Value {
