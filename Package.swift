@@ -135,6 +135,10 @@ let package = Package(
       dependencies: ["Vocabulary", "LinuxSystem", "Settings", "Deployment", "DeploymentRuntime"],
       path: "Tests/Fixtures/migrate", swiftSettings: strict),
     .executableTarget(name: "fixture-service", path: "Tests/Fixtures/service", cSettings: strictC),
+    .executableTarget(
+      name: "fixture-activate",
+      dependencies: ["Vocabulary", "LinuxSystem", "Settings", "Deployment", "DeploymentRuntime"],
+      path: "Tests/Fixtures/activate", swiftSettings: strict),
     .executableTarget(name: "fixture-load", path: "Tests/Fixtures/load", cSettings: strictC),
   ],
   swiftLanguageModes: [.v6],

@@ -81,6 +81,13 @@ package struct WebReport: Hashable, Sendable {
   /// A person asked for an end meanwhile.
   package var isAborted = false
 
+  package init(asked: String, came: String, took: Duration = .zero, failure: String? = nil) {
+    self.asked = asked
+    self.came = came
+    self.took = took
+    self.failure = failure
+  }
+
   package var isGood: Bool { failure == nil }
 
   /// `GET http://127.0.0.1:8000/health: 503 in 2 ms; expected 200`

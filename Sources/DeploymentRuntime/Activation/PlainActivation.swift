@@ -1,0 +1,146 @@
+import Deployment
+import LinuxSystem
+import Settings
+import Systemd
+import Vocabulary
+
+/// Activation of any unit: `current` moves, systemd reloads, restarts or starts the unit, and then it must be shown that
+/// what runs is what was started for it.
+struct PlainActivation {
+  let operation: Operation
+  let unit: ServiceUnit
+
+  /// For a unit that says nothing else: its stop and start time-outs are added.
+  private static let margin = Duration.seconds(10)
+  private static let longest = Duration.seconds(3_600)
+
+  // MARK: Forward
+
+  func run(to release: ReleaseID, isBack: Bool = false) throws(StepFailure) {
+    let before = try state()
+    if operation.effects.mode == .act { try refuseUnusable(before) }
+    let releases = Releases(operation.layout, DurableFiles(operation.effects, operation: operation.id))
+    try asFailure { () throws(SystemError) in try releases.point(to: release) }
+    if !isBack {
+      operation.facts.isExposed = true
+      try operation.recordFacts()
+    }
+    try activate(from: before)
+  }
+
+  /// The unit's job, its result, and the proof.
+  func activate(from before: UnitState?) throws(StepFailure) {
+    let verb = verb(before)
+    let begun = ProcessAge.now()
+    try operation.effects.act(.bus, "\(verb.rawValue) \(unit.name)", planned: ()) { () throws(StepFailure) in
+      try perform(verb)
+    }
+    guard operation.effects.mode == .act, let before else { return }
+    try prove(verb, before, since: begun)
+  }
+
+  func state() throws(StepFailure) -> UnitState? {
+    guard operation.effects.mode == .act else { return nil }
+    return try bus { (bus) throws(BusError) in try UnitState(of: unit.name, bus) }
+  }
+
+  private func refuseUnusable(_ state: UnitState?) throws(StepFailure) {
+    switch state?.load {
+    case "loaded"?: return
+    case "not-found"?:
+      throw StepFailure(
+        .failed, "there is no unit \(unit.name)",
+        next: "[deploy] unit names it; `systemctl list-units --all` shows those there are")
+    case "masked"?:
+      throw StepFailure(.failed, "\(unit.name) is masked", next: "`systemctl unmask \(unit.name)` allows it again")
+    case let other:
+      throw StepFailure(
+        .failed, "systemd cannot load \(unit.name): \(other ?? "no state")", next: "`systemctl status \(unit.name)`")
+    }
+  }
+
+  private func verb(_ before: UnitState?) -> UnitVerb {
+    if let before, !before.isUp { return .start }
+    switch operation.deploy.activation {
+    case .reload: return .reloadOrRestart
+    case .restart: return .restart
+    }
+  }
+
+  private func perform(_ verb: UnitVerb) throws(StepFailure) {
+    let result = try bus { (bus) throws(BusError) in try bus.perform(verb, unit.name, within: limit(bus)) }
+    guard result != .done else { return }
+    throw failed("\(verb.rawValue) of \(unit.name) ended with \"\(result)\"")
+  }
+
+  private func limit(_ bus: SystemBus) throws(BusError) -> Duration {
+    let path = try bus.loadUnit(unit.name)
+    var sum = Self.margin
+    for name in ["TimeoutStopUSec", "TimeoutStartUSec"] {
+      let time = (try? bus.long(.service(name), of: path)) ?? 90_000_000
+      sum = sum + .microseconds(Int64(clamping: min(time, 3_600_000_000)))
+    }
+    return min(sum, Self.longest)
+  }
+
+  // MARK: Proof
+
+  /// The unit came up and stays, and at least one of its processes began after the wish.
+  private func prove(_ verb: UnitVerb, _ before: UnitState, since begun: UInt64) throws(StepFailure) {
+    let deadline = Instant.monotonicNow() + .seconds(30)
+    while true {
+      let now = try bus { (bus) throws(BusError) in try UnitState(of: unit.name, bus) }
+      if now.active == "failed" || now.active == "inactive" {
+        // A oneshot that ended well is not what serves, either.
+        throw failed("\(unit.name) does not run after \(verb.rawValue): \(now.text)")
+      }
+      if now.active == "active", now.mainPID != 0 || now.cgroup.isEmpty {
+        let isNew =
+          now.mainPID != before.mainPID || now.invocation != before.invocation
+          || ProcessAge.hasYounger(than: begun, in: now.cgroup)
+        if isNew { return }
+        guard Instant.monotonicNow() < deadline else {
+          throw StepFailure(
+            .failed,
+            "\(unit.name) runs on with the processes it had: \(verb.rawValue) did not make it take the new code",
+            next: "activate = \"restart\" in [deploy] is for programs whose reload keeps the old code")
+        }
+      }
+      guard Instant.monotonicNow() < deadline else {
+        throw failed("\(unit.name) did not come up: \(now.text)")
+      }
+      try operation.wait(until: .monotonicNow() + .milliseconds(50), ignoringAbort: true)
+    }
+  }
+
+  /// While it is asked: it must still run, and the ports that are asked must be its own.
+  func isStill(_ first: UnitState) throws(StepFailure) {
+    let now = try bus { (bus) throws(BusError) in try UnitState(of: unit.name, bus) }
+    if !now.isUp { throw failed("\(unit.name) runs no longer: \(now.text)") }
+    if now.restarts > first.restarts {
+      throw failed(
+        "\(unit.name) was started again \(now.restarts - first.restarts) times while it was asked: \(now.text)")
+    }
+    if let stranger = ListeningUnit.stranger(operation.deploy.health.checks.map(\.url), besides: now.cgroup) {
+      throw StepFailure(
+        .failed, "\(stranger), not \(unit.name): it is not the new release that answers",
+        next: "stop the other one, or correct the port in [health]")
+    }
+  }
+
+  private func failed(_ what: String) -> StepFailure {
+    StepFailure(
+      .failed, what, next: "journalctl -u \(unit.name) says more",
+      lines: UnitJournal(operation, unit.name).lastLines())
+  }
+
+  private func bus<Answer>(_ body: (SystemBus) throws(BusError) -> Answer) throws(StepFailure) -> Answer {
+    do throws(BusError) {
+      return try body(SystemBus(unit.bus))
+    } catch {
+      throw StepFailure(
+        .failed, "cannot \(error.attempt): \(error.message)", next: error.remedy,
+        lines: error.name == nil ? [] : UnitJournal(operation, unit.name).lastLines())
+    }
+  }
+}

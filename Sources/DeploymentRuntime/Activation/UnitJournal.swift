@@ -1,0 +1,40 @@
+import Deployment
+import Vocabulary
+
+/// What the journal has of a unit, through journalctl(1): the deploy user reads it as a member of systemd-journal.
+struct UnitJournal {
+  private let operation: Operation
+  private let unit: String
+
+  init(_ operation: Operation, _ unit: String) {
+    self.operation = operation
+    self.unit = unit
+  }
+
+  /// The last ones, oldest first; nothing where it cannot be read.
+  func lastLines(_ count: Int = 15) -> [String] {
+    lines(["-n", "\(count)", "-o", "cat"]).map { $0.suffix(count).map { String($0.prefix(500)) } } ?? []
+  }
+
+  /// How many entries of priority error or worse there are since then; nil where nobody can say: without a single entry
+  /// of the unit it is not known whether there are none or whether they cannot be read.
+  func errors(since seconds: Int64) -> Int? {
+    guard let any = lines(["-n", "1", "-o", "cat"]), !any.isEmpty else { return nil }
+    return lines(["-p", "err", "--since", "@\(seconds)", "-n", "\(Self.most)", "-o", "cat"])?.count
+  }
+
+  private static let most = 1_000
+
+  private func lines(_ options: [String]) -> [String]? {
+    guard operation.effects.mode == .act else { return nil }
+    var command = CommandRun(
+      ["journalctl", "-u", unit, "--no-pager", "-q"] + options, in: "/", environment: operation.plainEnvironment,
+      subject: "journalctl -u \(unit)")
+    command.output = .captured(limit: 1 << 20)
+    command.timeout = .seconds(10)
+    command.ignoresAbort = true
+    command.isReading = true
+    guard let result = try? command.run(operation), result.hasSucceeded else { return nil }
+    return result.text.split(separator: "\n", omittingEmptySubsequences: true).map(String.init)
+  }
+}

@@ -1,0 +1,94 @@
+import ControlClient
+import ControlProtocol
+package import Deployment
+import LinuxSystem
+import Settings
+import Vocabulary
+
+/// What the steps around an activation know of each other, in one process.
+package final class ActivationMemory {
+  /// Checks that the new release has passed before any client met it.
+  var asked: [Settings.Deploy.Health.Check] = []
+  package init() {}
+}
+
+/// The new release serves, or the old one does again.
+package struct ActivateStep: OperationStep {
+  private let unit: ServiceUnit
+  private let memory: ActivationMemory
+
+  package init(_ unit: ServiceUnit, _ memory: ActivationMemory) {
+    self.unit = unit
+    self.memory = memory
+  }
+
+  package func run(_ operation: Operation) throws(StepFailure) {
+    guard let release = operation.facts.release ?? (operation.effects.mode == .plan ? ReleaseID("NEW") : nil) else {
+      throw StepFailure(.failed, "there is no release to activate")
+    }
+    if operation.isBooting { return try point(operation, to: release) }
+    // One that does not run cannot keep serving: it is simply started.
+    guard unit.control != nil, operation.effects.mode == .plan || isAnswering(operation) else {
+      try PlainActivation(operation: operation, unit: unit).run(to: release)
+      return try proveStarted(operation, release)
+    }
+    var activation = SteeredActivation(operation, unit)
+    try activation.run(to: release)
+    memory.asked = activation.asked
+  }
+
+  package func undo(_ operation: Operation) throws(StepFailure) {
+    guard let release = operation.facts.release else { return }
+    try PreparedPointer(operation: operation, release: release).withdraw()
+    let current = currentRelease(operation.layout)
+    let previous = operation.facts.previous
+    let hasMoved = current == release && previous != release
+    if hasMoved { try pointBack(operation, previous) }
+    if operation.isBooting { return }
+    if unit.control != nil, !isStopped(operation) {
+      return try SteeredActivation(operation, unit).restore(previous, instead: release)
+    }
+    guard hasMoved || operation.facts.isExposed, let previous else { return }
+    let activation = PlainActivation(operation: operation, unit: unit)
+    try activation.activate(from: activation.state())
+    try proveStarted(operation, previous)
+    // It was good before; what it says now is told and changes nothing.
+    var rounds = HealthRounds(
+      operation: operation, checks: operation.deploy.health.checks, whom: "the old release, put back")
+    rounds.ignoresAbort = true
+    do throws(StepFailure) { try rounds.run() } catch { operation.audience.warn(error.what) }
+  }
+
+  // MARK: `current`
+
+  private func point(_ operation: Operation, to release: ReleaseID) throws(StepFailure) {
+    let releases = Releases(operation.layout, DurableFiles(operation.effects, operation: operation.id))
+    try asFailure { () throws(SystemError) in try releases.point(to: release) }
+  }
+
+  private func pointBack(_ operation: Operation, _ previous: ReleaseID?) throws(StepFailure) {
+    guard let previous else {
+      let files = DurableFiles(operation.effects, operation: operation.id)
+      return try asFailure { () throws(SystemError) in try files.remove(operation.layout.current) }
+    }
+    try point(operation, to: previous)
+  }
+
+  // MARK: The supervisor
+
+  private func isAnswering(_ operation: Operation) -> Bool {
+    (try? unit.status()) != nil || !unit.isInactive
+  }
+
+  private func isStopped(_ operation: Operation) -> Bool { (try? unit.status()) == nil && unit.isInactive }
+
+  /// A supervisor that was started for it says which release it runs.
+  private func proveStarted(_ operation: Operation, _ release: ReleaseID) throws(StepFailure) {
+    guard unit.control != nil, operation.effects.mode == .act else { return }
+    let status = try unit.answering(within: .seconds(30), operation, ignoringAbort: true)
+    guard status.release == release else {
+      throw StepFailure(.failed, "\(unit.name) runs release \(status.release?.text ?? "-"), not \(release)")
+    }
+    operation.facts.generation = status.serving
+  }
+}
