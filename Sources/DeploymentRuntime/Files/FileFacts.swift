@@ -42,8 +42,12 @@ package struct FileFacts: Hashable, Sendable {
   package let modified: Int64
 
   /// On the same file system and seen through the same mount: hard links and renames between the two are possible.
+  ///
+  /// Below one mount the device of a directory tells (a subvolume of btrfs has one of its own); that of a file does not:
+  /// overlayfs gives files those of its layers, and would seem to be full of mounts.
   package func sharesMount(with other: FileFacts) -> Bool {
-    identity.device == other.identity.device && mount == other.mount
+    guard mount == other.mount else { return false }
+    return identity.device == other.identity.device || (mount != 0 && (kind != .directory || other.kind != .directory))
   }
 
   /// - Throws: also where there is nothing: ENOENT.
