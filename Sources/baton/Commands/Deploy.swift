@@ -30,6 +30,7 @@ struct OperationOptions: ParsableArguments {
     let isConfirmed = try yes || (!plan && request.intent.kind == .deploy && Confirmation.ask(service))
     try service.becomeDeployUser(to: attempt)
     var request = request
+    request.intent.isSteered = service.deploy.isSupervised
     request.patience = wait ?? .zero
     request.overridesWindow = overrideWindow
     request.isConfirmed = isConfirmed

@@ -20,11 +20,21 @@ struct OperationAssembly {
       id: request.operation, service: service.name, settings: service.settings, deploy: service.deploy,
       effects: effects, audience: audience, abort: abort)
     operation.secrets = secrets
+    let unit = unit(request)
+    let memory = ActivationMemory()
     return Assembly(
-      operation, steps: steps(request), hooks: Hooks(service.deploy.hooks), restoration: RestoreReleaseStep())
+      operation, steps: steps(request, unit, memory), hooks: Hooks(service.deploy.hooks),
+      restoration: RestoreAndActivateStep(ActivateStep(unit, memory)), running: { unit.running(operation) })
   }
 
-  private func steps(_ request: OperationRequest) -> [Step: any OperationStep] {
+  private func unit(_ request: OperationRequest) -> ServiceUnit {
+    let choice = try? ServiceChoice(service.name.rawValue, control: request.control)
+    return ServiceUnit(service.deploy.unit, control: service.deploy.isSupervised ? choice?.path : nil)
+  }
+
+  private func steps(
+    _ request: OperationRequest, _ unit: ServiceUnit, _ memory: ActivationMemory
+  ) -> [Step: any OperationStep] {
     var steps: [Step: any OperationStep] = [:]
     let work = ReleaseWork()
     for step in request.intent.steps {
@@ -41,7 +51,10 @@ struct OperationAssembly {
         case .verify: VerifyStep(work, who: request.intent.who)
         case .migrate: MigrateStep()
         case .prune: prune(request)
-        case .lock, .activate, .healthCheck, .bake, .markGood: NoStep()
+        case .activate: ActivateStep(unit, memory)
+        case .healthCheck: ProofStep(HealthCheckStep(unit, memory))
+        case .bake: BakeStep(unit)
+        case .lock, .markGood: NoStep()
         }
     }
     return steps

@@ -43,7 +43,7 @@ class Deployed:
     def program(self, *options):
         """The text of a program `serve` that answers as fixture-service does with these options."""
         words = " ".join(f"'{word}'" for word in self.of.fixture(*options))
-        return f"#!/bin/sh\nexec {words} \"$@\"\n"
+        return f"#!/bin/sh\nexec {words}\n"
 
     def commit(self, files, message="change"):
         """Writes files into the repository (None removes one) and commits all; returns the commit."""
@@ -75,15 +75,19 @@ class Deployed:
         return os.readlink(self.directory / "current").rpartition("/")[2]
 
     def operations(self):
-        found = self.directory / "deploys"
-        return sorted(path.name for path in found.iterdir() if (path / "request.json").exists()) if found.exists() else []
+        """The latest last: within a second their names say nothing."""
+        found = (self.directory / "deploys").glob("*/request.json")
+        return [path.parent.name for path in sorted(found, key=lambda path: path.stat().st_mtime_ns)]
 
     def tree(self):
-        """Everything below the directory: name to content or kind, to be compared."""
-        return {
-            str(path.relative_to(self.directory)): os.readlink(path) if path.is_symlink() else path.read_bytes() if path.is_file() else path.stat().st_mode
-            for path in sorted(self.directory.rglob("*"))
-        }
+        """Everything below the directory: name to content or kind, to be compared. SQLite's readers leave files of theirs."""
+        found = {}
+        for path in sorted(self.directory.rglob("*")):
+            if not path.name.endswith(("-shm", "-wal")):
+                link = os.readlink(path) if path.is_symlink() else None
+                found[str(path.relative_to(self.directory))] = link or (
+                    path.read_bytes() if path.is_file() else path.stat().st_mode)
+        return found
 
     # baton
 
@@ -156,7 +160,10 @@ class Deployed:
 def deployed(change=None, user=None):
     """A service that batond runs from its directory, with a repository whose releases are to come."""
     with supervisor.service(user) as made:
-        (made.app / "serve").write_text(f"#!/bin/sh\nexec {made.program} \"$@\"\n")
+        serve = made.app / "serve"
+        serve.write_text(f"#!/bin/sh\nexec {made.program} --version-text none\n")
+        serve.chmod(0o755)
+        made.engines["web"]["command"] = ["./serve"]
         with supervisor.Supervisor(made) as running:
             deploy = Deployed(made, running)
             deploy.version("one")

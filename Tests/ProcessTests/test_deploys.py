@@ -1,0 +1,171 @@
+"""Whole deploys from outside: a real repository, batond in the foreground, clients that must not notice."""
+
+import json
+import os
+import subprocess
+import tarfile
+import unittest
+
+from kit import http
+from kit.deploys import deployed
+from kit.load import Load
+from kit.runner import within
+from kit.waiting import wait_until
+
+
+def answer(deploy):
+    return http.ask(deploy.of.port).release
+
+
+def releases(deploy):
+    return {each["release"]: each for each in json.loads(deploy.baton("releases", "--json").stdout)["releases"]}
+
+
+@within(120)
+class Deploys(unittest.TestCase):
+    def test_releases_follow_each_other_and_no_client_notices(self):
+        with deployed() as deploy:
+            with Load(deploy.of.port, 200, "--connections", 8) as load:
+                first = deploy.deployed()
+                self.assertEqual((answer(deploy), deploy.current), ("one", first["release"]))
+                commit = deploy.version("two")
+                second = deploy.deployed()
+                self.assertEqual((answer(deploy), deploy.current), ("two", second["release"]))
+                self.assertEqual((second["commit"], second["previous"]), (commit, first["release"]))
+            self.assertEqual(load.report.failed, 0, load.report)
+            found = releases(deploy)
+            self.assertEqual({each["verdict"] for each in found.values()}, {"good"})
+            self.assertTrue(found[second["release"]]["current"])
+            changes = json.loads(deploy.baton("diff", first["release"], "current", "--json").stdout)
+            self.assertEqual([each["path"] for each in changes["files"]], ["serve"])
+
+    def test_a_broken_build_leaves_the_old_release_serving(self):
+        with deployed() as deploy:
+            first = deploy.deployed()
+            deploy.version("two")
+            deploy.deploy["build"] = [["sh", "-c", "echo first; echo it is broken >&2; exit 3"]]
+            with Load(deploy.of.port, 200) as load:
+                done = deploy.baton("deploy", "--foreground")
+            self.assertEqual((done.returncode, load.report.failed), (1, 0), done.stderr)
+            self.assertIn("| it is broken", done.stderr)
+            self.assertIn("serves as before", done.stderr)
+            self.assertEqual((answer(deploy), deploy.current), ("one", first["release"]))
+            self.assertEqual(list(releases(deploy)), [first["release"]], "what was half made is gone")
+
+    def test_a_version_that_fails_its_proof_meets_no_client(self):
+        with deployed() as deploy:
+            first = deploy.deployed()
+            deploy.version("two", "--misbehave", "answers-500", "--count-file", deploy.of.bad_counts)
+            with Load(deploy.of.port, 200) as load:
+                done = deploy.baton("deploy", "--foreground", "--json")
+            verdict = json.loads(done.stdout)
+            self.assertEqual((done.returncode, verdict["outcome"], verdict["step"]), (1, "failed", "activate"), done.stderr)
+            self.assertEqual((load.report.failed, answer(deploy), deploy.current), (0, "one", first["release"]))
+
+    def test_back_again_and_not_any_further(self):
+        with deployed() as deploy:
+            first = deploy.deployed()
+            deploy.version("two")
+            second = deploy.deployed()
+            done = deploy.baton("rollback", "--foreground", "--json")
+            verdict = json.loads(done.stdout)
+            self.assertEqual((done.returncode, verdict["release"]), (0, first["release"]), done.stderr)
+            self.assertEqual((answer(deploy), deploy.current), ("one", first["release"]))
+            self.assertEqual(releases(deploy)[second["release"]]["verdict"], "bad")
+            again = deploy.baton("rollback", "--foreground")
+            self.assertEqual(again.returncode, 1)
+            self.assertIn("no release to go back to", again.stderr)
+            bad = deploy.baton("rollback", "--foreground", "--to", second["release"])
+            self.assertIn("marked bad", bad.stderr)
+            self.assertEqual(answer(deploy), "one")
+
+    def test_a_damaged_release_comes_back_from_its_archive(self):
+        with deployed() as deploy:
+            first = deploy.deployed()
+            deploy.version("two")
+            deploy.deployed()
+            damaged = deploy.directory / "releases" / first["release"] / "serve"
+            damaged.chmod(0o755)
+            damaged.write_text("#!/bin/sh\nexit 1\n")
+            done = deploy.baton("rollback", "--foreground")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn("unpacked from", done.stderr)
+            self.assertEqual(answer(deploy), "one")
+
+    def test_back_to_a_commit(self):
+        with deployed() as deploy:
+            first = deploy.deployed()
+            deploy.version("two")
+            deploy.deployed()
+            done = deploy.baton("rollback", "--foreground", "--to-commit", first["commit"][:10])
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual(deploy.current, first["release"])
+
+    def test_what_was_built_elsewhere_is_deployed_the_same_way(self):
+        with deployed() as deploy:
+            folder = deploy.of.folder / "built"
+            folder.mkdir()
+            for name, words in (
+                ("directory", lambda: ["--from", folder]), ("archive", lambda: ["--from", self.archive(folder)]),
+            ):  # fmt: skip
+                (folder / "serve").write_text(deploy.program("--version-text", name))
+                (folder / "serve").chmod(0o755)
+                deploy.deployed(*words())
+                self.assertEqual(answer(deploy), name)
+            (folder / "serve").write_text(deploy.program("--version-text", "stdin"))
+            with open(self.archive(folder), "rb") as archive:
+                done = deploy.baton("deploy", "--foreground", "--from", "-", stdin=archive)
+            self.assertEqual((done.returncode, answer(deploy)), (0, "stdin"), done.stderr)
+
+    def archive(self, folder):
+        path = folder.parent / "built.tar.gz"
+        with tarfile.open(path, "w:gz") as archive:
+            archive.add(folder / "serve", "serve")
+        return path
+
+    def test_prune_keeps_what_is_needed(self):
+        with deployed() as deploy:
+            deploy.deploy["keep"] = 1
+            made = []
+            for name in ("one", "two", "three", "four", "five"):
+                deploy.version(name)
+                made.append(deploy.deployed("--quick")["release"])
+            self.assertEqual(set(releases_there(deploy)), set(made[-3:]), "current, the way back, and one more")
+            plan = json.loads(deploy.baton("prune", "--dry-run", "--json").stdout)
+            self.assertEqual((plan["removed"], plan["releases"]), (False, []))
+            self.assertEqual(deploy.baton("rollback", "--foreground").returncode, 0)
+            self.assertEqual(answer(deploy), "four")
+
+    def test_a_plan_of_a_second_release_changes_nothing(self):
+        with deployed() as deploy:
+            deploy.deployed()
+            deploy.version("two")
+            before = deploy.tree()
+            plan = json.loads(deploy.baton("deploy", "--plan", "--json").stdout)
+            self.assertTrue(plan["possible"], plan)
+            self.assertEqual([each["step"] for each in plan["steps"]][-1], "prune")
+            self.assertEqual((deploy.tree(), answer(deploy)), (before, "one"))
+
+    def test_a_kill_in_the_middle_is_undone_by_the_next(self):
+        with deployed() as deploy:
+            first = deploy.deployed()
+            deploy.version("two")
+            deploy.deploy["build"] = [["sleep", "50"]]  # SLEEPS
+            client = deploy.start("deploy", "--foreground")
+            wait_until(lambda: len(deploy.operations()) == 2, 10, "the second operation")
+            deploy.wait_said('"step":"build","phase":"began"')
+            for pid in deploy.hosts():
+                os.kill(pid, 9)
+            self.assertEqual(client.wait(20), 2)
+            client.communicate()
+            self.assertEqual((answer(deploy), deploy.current), ("one", first["release"]))
+            deploy.deploy["build"] = []
+            second = deploy.deployed()
+            self.assertEqual((answer(deploy), deploy.current), ("two", second["release"]))
+            self.assertEqual([each["state"] for each in deploy.history()], ["good", "failed", "good"])
+            left = subprocess.run(["find", str(deploy.directory), "-name", ".tmp-*"], capture_output=True, text=True).stdout
+            self.assertEqual(left, "")
+
+
+def releases_there(deploy):
+    return [path.name for path in (deploy.directory / "releases").iterdir() if path.is_dir()]
