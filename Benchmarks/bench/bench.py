@@ -18,12 +18,10 @@ class Tools:
     """The program under measure, and the ones that measure."""
 
     def __init__(self, build, directory):
-        swift = ["swift", "build", "-c", "release", "--static-swift-stdlib", "-j", "2", "--package-path", ROOT]
-        if build:
-            print("building batond …", file=sys.stderr, flush=True)
-            subprocess.run([*swift, "--product", "batond"], check=True, stdout=sys.stderr)
-        binaries = subprocess.run([*swift, "--show-bin-path"], check=True, stdout=subprocess.PIPE, text=True)
-        self.batond = os.path.join(binaries.stdout.strip(), "batond")
+        self.swift = ["swift", "build", "-c", "release", "--static-swift-stdlib", "-j", "2", "--package-path", ROOT]
+        self.may_build = build
+        binaries = subprocess.run([*self.swift, "--show-bin-path"], check=True, stdout=subprocess.PIPE, text=True)
+        self.batond, self.baton = (os.path.join(binaries.stdout.strip(), name) for name in ("batond", "baton"))
         self.directory = directory
         # The package's own build links Swift's and C++'s libraries into every program, which makes each start of one
         # dearer than a start of batond's worker has to be.
@@ -31,6 +29,12 @@ class Tools:
         self.service = self.compile("fixture-service", glob.glob(os.path.join(fixtures, "service", "*.c")))
         self.load = self.compile("fixture-load", glob.glob(os.path.join(fixtures, "load", "*.c")))
         self.floor = self.compile("floor", [os.path.join(HERE, "floor.c")])
+
+    def build(self, product):
+        """What a measure is about, before it begins."""
+        if self.may_build:
+            print(f"building {product} …", file=sys.stderr, flush=True)
+            subprocess.run([*self.swift, "--product", product], check=True, stdout=sys.stderr)
 
     def compile(self, name, sources):
         program = os.path.join(self.directory, name)

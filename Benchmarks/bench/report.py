@@ -8,8 +8,8 @@ from .figures import Figure
 class Measure:
     """Rows are subjects, columns what was measured; a target names the column it is about."""
 
-    def __init__(self, key, title, targets=()):
-        self.key, self.title, self.targets = key, title, targets
+    def __init__(self, key, title, targets=(), of="batond"):
+        self.key, self.title, self.targets, self.of = key, title, targets, of
         self.rows = {}  # subject → column → Figure, number or text
         self.notes = {}  # subject → text
         self.left_out = {}  # subject → why
@@ -35,17 +35,17 @@ class Measure:
         for name, note in self.notes.items():
             yield f"    {name}: {note}"
         for target in self.targets:
-            yield f"  {target.verdict(self.rows.get('batond'))}"
+            yield f"  {target.verdict(self.rows.get(self.of), self.of)}"
 
     def json(self):
         rows = {name: {column: value.json() if isinstance(value, Figure) else value for column, value in row.items()}
                 for name, row in self.rows.items()}
         return {"title": self.title, "subjects": rows, "notes": self.notes, "left_out": self.left_out,
-                "targets": [target.json(self.rows.get("batond")) for target in self.targets]}
+                "targets": [target.json(self.rows.get(self.of)) for target in self.targets]}
 
 
 class Target:
-    """What batond is to reach in one column."""
+    """What we are to reach in one column."""
 
     def __init__(self, column, most, unit=""):
         self.column, self.most, self.unit = column, most, unit
@@ -57,12 +57,12 @@ class Target:
         value = value.median if isinstance(value, Figure) else value
         return None if value is None else value <= self.most
 
-    def text(self):
-        return f"batond's {self.column}: at most {self.most} {self.unit}".rstrip()
+    def text(self, whose):
+        return f"{whose}'s {self.column}: at most {self.most} {self.unit}".rstrip()
 
-    def verdict(self, row):
+    def verdict(self, row, whose):
         word = {True: "reached", False: "MISSED", None: "not measured"}[self.reached(row)]
-        return f"{word}: {self.text()}"
+        return f"{word}: {self.text(whose)}"
 
     def json(self, row):
         return {"column": self.column, "most": self.most, "unit": self.unit, "reached": self.reached(row)}

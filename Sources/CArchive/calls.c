@@ -13,3 +13,7 @@ int ca_open_beneath(int directory, const char *path) {
   };
   return (int)syscall(SYS_openat2, directory, path, &how, sizeof how);
 }
+
+void ca_begin_sync(int file, off_t offset, off_t length) {
+  sync_file_range(file, offset, length, SYNC_FILE_RANGE_WRITE);
+}

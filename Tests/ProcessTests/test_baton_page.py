@@ -18,7 +18,7 @@ def section(name):
 
 def documented():
     """Each command's synopsis and the rest of its text."""
-    parts = re.split(r"^\.Ss baton (\S+)\n", section("COMMANDS"), flags=re.M)[1:]
+    parts = re.split(r"^\.Ss baton (.+)\n", section("COMMANDS"), flags=re.M)[1:]
     return {name: text.partition("\n.Pp\n")[::2] for name, text in zip(parts[::2], parts[1::2], strict=True)}
 
 
@@ -36,8 +36,14 @@ def run(*arguments, **environment):
 
 
 def commands():
+    """Those with commands of their own, such as backup, are these: `backup create`."""
     tree = json.loads(run("--experimental-dump-help").stdout)["command"]
-    return {each["commandName"]: each for each in tree["subcommands"] if each["commandName"] != "help" and each["shouldDisplay"]}
+    found = {}
+    for each in tree["subcommands"]:
+        if each["commandName"] != "help" and each["shouldDisplay"]:
+            inner = [one for one in each.get("subcommands", ()) if one["commandName"] != "help"]
+            found.update({f"{each['commandName']} {one['commandName']}": one for one in inner} or {each["commandName"]: each})
+    return found
 
 
 def named(argument):

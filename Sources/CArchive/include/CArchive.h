@@ -11,6 +11,9 @@
 /// openat2(2): what `path` names, with O_PATH, without ever leaving `directory`; -1 and errno, EXDEV where it would.
 int ca_open_beneath(int directory, const char *path);
 
+/// sync_file_range(2): these bytes are on their way to the disk; nobody waits, and nothing is promised.
+void ca_begin_sync(int file, off_t offset, off_t length);
+
 // --- pump.c: a compressed stream unpacked on a thread of its own, ahead of the reader
 
 struct ca_pump;

@@ -5,6 +5,12 @@ internal import Settings
 package import Vocabulary
 
 extension BackupStore {
+  /// What unpacking took, and the sync after it.
+  package struct Took: Hashable, Sendable {
+    package var unpacking: Duration = .zero
+    package var syncing: Duration = .zero
+  }
+
   /// The path of an archive that a person names: one of `backups/` by its name, another by its path.
   package func path(of archive: String) throws(StepFailure) -> String {
     if archive.contains("/") { return archive }
@@ -100,9 +106,12 @@ extension BackupStore {
   }
 
   /// Unpacks all of an archive into a new directory, as it lies in it: `release/`, `shared/`, `release.manifest`.
+  @discardableResult
   package func restore(
     from archive: String, to directory: String, abort: Descriptor? = nil, audience: any OperationAudience
-  ) throws(StepFailure) {
+  ) throws(StepFailure) -> Took {
+    var took = Took()
+    let began = Instant.monotonicNow()
     let (file, _) = try head(of: archive)
     let temporary = TemporaryName.beside(directory, files.operation)
     try asFailure { () throws(SystemError) in
@@ -127,10 +136,13 @@ extension BackupStore {
           } catch { throw ArchiveError(file, .system(error)) }
         }
       } catch { throw error.failure }
+      took.unpacking = .monotonicNow() - began
       try asFailure { () throws(SystemError) in
         try files.syncTree(temporary)
         try files.move(temporary, to: directory)
       }
+      took.syncing = .monotonicNow() - began - took.unpacking
+      return took
     } catch {
       _ = try? files.removeTree(temporary)
       throw error

@@ -72,19 +72,29 @@ package struct BackupStore {
 
   // MARK: Making one
 
+  /// An archive that was made, or found.
+  package struct Made: Hashable, Sendable {
+    package var name: String
+    /// Not there before.
+    package var isNew = true
+    /// Bytes of it, unpacked, that were taken over from another one without being compressed again.
+    package var takenOver: ByteCount = ByteCount(0)
+    package var writing: Duration = .zero
+    package var syncing: Duration = .zero
+    package var readingBack: Duration = .zero
+  }
+
   /// Makes one of a release as it lies on the disk, or finds the one that says the same.
-  ///
-  /// - Returns: its name, and whether it was there already.
   package func create(
     of release: ReleaseID, sequence: Int64, abort: Descriptor? = nil, audience: any OperationAudience
-  ) throws(StepFailure) -> (name: String, isNew: Bool) {
+  ) throws(StepFailure) -> Made {
     let shared = try sharedFiles()
     for left in shared.leftOut { audience.warn("not in the backup: \(left)") }
     let manifestText = try manifestText(of: release)
     let name = "\(release)_\(files.operation).tar.\(settings.backup.format.rawValue)"
-    if try isDone(name, manifestText.manifest) { return (name, false) }
+    if try isDone(name, manifestText.manifest) { return Made(name: name, isNew: false) }
     let (found, _) = try list()
-    if let same = try unchanged(found, release, shared, manifestText) { return (same, false) }
+    if let same = try unchanged(found, release, shared, manifestText) { return Made(name: same, isNew: false) }
     let head = BackupHead(
       service: service, release: release, operation: files.operation, sequence: sequence, made: WallTime.now(),
       fingerprint: shared.fingerprint, shared: paths, hasIndex: settings.backup.format == .zst)
@@ -92,8 +102,7 @@ package struct BackupStore {
       head: head, manifestText: manifestText.bytes, manifest: manifestText.manifest, release: layout.release(release),
       shared: layout.shared, sharedFiles: shared,
       staging: TemporaryName.beside(path("database"), files.operation))
-    try write(source, name, bases: found, abort, audience)
-    return (name, true)
+    return try write(source, name, bases: found, abort, audience)
   }
 
   /// Of an earlier try of the same operation. One that is not sound goes.
@@ -151,15 +160,16 @@ package struct BackupStore {
   private func write(
     _ source: BackupWriter.Source, _ name: String, bases: [Found], _ abort: Descriptor?,
     _ audience: any OperationAudience
-  ) throws(StepFailure) {
+  ) throws(StepFailure) -> Made {
     let temporary = TemporaryName.beside(path(name), files.operation)
     let total = Int64(clamping: source.manifest.contentSize.bytes)
+    var made = Made(name: name)
     do throws(ArchiveError) {
-      try files.effects.perform(.write, temporary) { () throws(ArchiveError) in
+      made = try files.effects.perform(.write, temporary, planned: made) { () throws(ArchiveError) -> Made in
         // Of an earlier try of the same operation.
         unlink(temporary)
         do throws(ArchiveError) {
-          try writeAndSync(source, temporary, bases: bases, abort) {
+          return try writeAndSync(source, made, temporary, bases: bases, abort) {
             audience.progress(done: Int64(clamping: $0), total: total, unit: "bytes")
           }
         } catch {
@@ -169,10 +179,15 @@ package struct BackupStore {
           throw error
         }
       }
-      if files.effects.mode == .act { try readBack(temporary, source, abort) }
+      if files.effects.mode == .act {
+        let began = Instant.monotonicNow()
+        try readBack(temporary, source, abort)
+        made.readingBack = .monotonicNow() - began
+      }
       do throws(SystemError) { try files.move(temporary, to: path(name)) } catch {
         throw ArchiveError(path(name), .system(error))
       }
+      return made
     } catch {
       if files.effects.mode == .act { unlink(temporary) }
       throw error.failure
@@ -180,9 +195,11 @@ package struct BackupStore {
   }
 
   private func writeAndSync(
-    _ source: BackupWriter.Source, _ temporary: String, bases: [Found], _ abort: Descriptor?,
+    _ source: BackupWriter.Source, _ begun: Made, _ temporary: String, bases: [Found], _ abort: Descriptor?,
     _ progress: @escaping (UInt64) -> Void
-  ) throws(ArchiveError) {
+  ) throws(ArchiveError) -> Made {
+    var made = begun
+    let began = Instant.monotonicNow()
     let isFramed = settings.backup.format == .zst
     let file: Descriptor
     do throws(SystemError) {
@@ -193,13 +210,16 @@ package struct BackupStore {
       source, to: file, subject: layout.backups, settings.backup.format, level: settings.backup.level, abort: abort,
       progress: progress)
     let base = isFramed ? bases.lazy.compactMap { BackupWriter.Base(path($0.name)) }.first : nil
-    _ = try writer.write(base: base, index: isFramed)
+    made.takenOver = ByteCount(try writer.write(base: base, index: isFramed))
+    made.writing = .monotonicNow() - began
     do throws(SystemError) { try retrying("sync", temporary) { fsync(file.raw) } } catch {
       throw ArchiveError(temporary, .system(error))
     }
+    made.syncing = .monotonicNow() - began - made.writing
+    return made
   }
 
-  /// What was written is what was meant: read from the file, not from memory.
+  /// What was written is what was meant, read as anybody will who needs it.
   private func readBack(_ temporary: String, _ source: BackupWriter.Source, _ abort: Descriptor?) throws(ArchiveError) {
     let backup = try BackupArchive(temporary, abort: abort).verify()
     guard backup.head == source.head, backup.manifest == source.manifest else {

@@ -18,6 +18,8 @@ final class FrameWriter {
   private var written: UInt64 = 0
   /// Bytes written.
   private(set) var position: UInt64 = 0
+  /// On their way to the disk.
+  private var begun: UInt64 = 0
   /// Bytes taken, before compression.
   private(set) var taken: UInt64 = 0
   private(set) var chunks: [ArchiveIndex.Chunk] = []
@@ -112,6 +114,7 @@ final class FrameWriter {
         try retrying("seek in", subject) { lseek(output.raw, off_t(position), SEEK_SET) }
       } catch { throw ArchiveError(subject, .system(error)) }
       (self.position, self.taken) = (position, taken)
+      begun = min(begun, position)
     }
   }
 
@@ -201,5 +204,10 @@ final class FrameWriter {
       }
     } catch { throw ArchiveError(subject, .system(error)) }
     position += UInt64(bytes.count)
+    if position - begun > 8 << 20 {
+      // Written to the disk while the next is compressed; the sync in the end then waits for the rest alone.
+      ca_begin_sync(output.raw, Int(begun), Int(position - begun))
+      begun = position
+    }
   }
 }
