@@ -22,10 +22,11 @@ struct Directories {
       if let home = Self.variable("XDG_STATE_HOME") { return "\(home)/baton/\(name)" }
       return "\(Self.variable("HOME") ?? "/tmp/baton-\(geteuid())")/.local/state/baton/\(name)"
     }()
-    self.runtime = runtime
-    self.state = state
-    try Self.make(runtime, mode: 0o755)
-    try Self.make("\(runtime)/worker", mode: 0o755)
+    // Workers are told these paths, and run elsewhere.
+    self.runtime = try Self.absolute(runtime)
+    self.state = try Self.absolute(state)
+    try Self.make(self.runtime, mode: 0o755)
+    try Self.make("\(self.runtime)/worker", mode: 0o755)
   }
 
   /// The state directory is made apart: without it the service runs, only its history is lost.
@@ -35,6 +36,13 @@ struct Directories {
     guard let value = getenv(name) else { return nil }
     let text = String(cString: value)
     return text.isEmpty ? nil : text
+  }
+
+  private static func absolute(_ path: String) throws(SystemError) -> String {
+    guard !path.hasPrefix("/") else { return path }
+    guard let here = getcwd(nil, 0) else { throw SystemError("find the current directory for", path, errno: errno) }
+    defer { free(here) }
+    return "\(String(cString: here))/\(path)"
   }
 
   /// With its parents. What exists is left as it is.

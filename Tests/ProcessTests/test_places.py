@@ -34,6 +34,13 @@ class Unprivileged(unittest.TestCase):
             self.assertEqual(load.report.failed, 0, load.report)
             self.assertEqual(fixtures.counts(made.bad_counts)["clients"], 0)
 
+    def test_directories_may_be_given_from_where_one_stands(self):
+        with service() as made:
+            # It is started in /.
+            run, state = (str(made.folder / name).lstrip("/") for name in ("run", "state"))
+            with Supervisor(made, arguments=["--runtime-directory", run, "--state-directory", state]) as supervisor:
+                self.assertEqual(supervisor.reload()["outcome"], "done")
+
     def test_an_engine_of_another_user_is_refused_with_the_reason(self):
         with service(user="nobody") as made:
             made.service["user"] = "root"
