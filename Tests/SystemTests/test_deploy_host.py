@@ -112,6 +112,56 @@ class Unit(unittest.TestCase):
 
 
 @within(120)
+class Whole(unittest.TestCase):
+    """From a commit to a release that serves, by an unprivileged user, and back."""
+
+    def prepare(self, it):
+        host = Host(it)
+        it.machine.run("install", "-d", "-o", "baton-deploy", f"{HOME}/repository")
+        it.machine.run(*AS_DEPLOYER, "git", "init", "-q", "-b", "main", f"{HOME}/repository")
+        it.engines["web"]["command"] = ["./serve"]
+        self.program(it, f"{HOME}/app/serve", "none")
+        host.write()
+        it.start()
+        return host
+
+    def program(self, it, path, version):
+        words = " ".join(it.fixture("--version-text", version))
+        it.machine.write(path, f"#!/bin/sh\nexec {words}\n", mode=0o755)
+
+    def version(self, it, name):
+        self.program(it, f"{HOME}/repository/serve", name)
+        git = (*AS_DEPLOYER, "git", "-C", f"{HOME}/repository", "-c", "user.name=t", "-c", "user.email=t@t")
+        it.machine.run(*git, "add", "-A")
+        it.machine.run(*git, "commit", "-q", "-m", name)
+
+    def test_there_and_back_in_the_unit(self):
+        with installed() as it:
+            host = self.prepare(it)
+            for name in ("one", "two"):
+                self.version(it, name)
+                with it.load() as load:
+                    done = host.baton("deploy", "demo")
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertEqual((it.ask().release, load.report.failed), (name, 0))
+            done = host.baton("rollback", "demo")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual(it.ask().release, "one")
+            self.assertEqual([each["state"] for each in host.history()], ["good"] * 3)
+
+    def test_a_bake_that_is_left_goes_on_in_its_own_unit(self):
+        with installed() as it:
+            host = self.prepare(it)
+            host.bake = {"for": "2s", "interval": "500ms"}
+            host.write()
+            self.version(it, "one")
+            done = host.baton("deploy", "demo", "--detach-bake")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn("serves", done.stdout)
+            wait_until(lambda: host.history()[0]["state"] == "good", 20, "the end of the bake")
+
+
+@within(120)
 class Rights(unittest.TestCase):
     """polkit lets the deploy user do what a deploy needs, and nothing that makes it somebody else."""
 
