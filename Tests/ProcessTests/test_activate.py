@@ -30,7 +30,7 @@ def releases(health=None, trial=None, **bake):
 
         def with_deploy():
             # Read by fixture-activate from a file of its own: batond lets go of what concerns deploys.
-            asked = {"url": f"http://127.0.0.1:{made.port}/health", **ONCE, **(health or {})}
+            asked = {"url": f"http://127.0.0.1:{made.port}/", **ONCE, **(health or {})}
             checks = {name: asked.pop(name) for name in ("contains", "timeout") if name in asked}
             url = asked.pop("url")
             parts = [
@@ -87,7 +87,8 @@ class Steered(unittest.TestCase):
 
     @within(60)
     def test_a_good_release_takes_over_and_no_request_fails(self):
-        with running(releases()) as supervisor:
+        # Only the new one can answer so: it is asked before any client meets it, and the old one is not.
+        with running(releases({"contains": "r2"})) as supervisor:
             with Load(supervisor.of.port, 800, "--mode", "new") as load:
                 status, said = run(supervisor, "activate", "check")
                 self.assertEqual(status, 0, said)

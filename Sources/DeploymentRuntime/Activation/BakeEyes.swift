@@ -35,7 +35,7 @@ struct BakeEyes {
     if unit.control == nil { see(state, &look) } else { seeSupervisor(&look) }
     look.errors = hasSystemd ? UnitJournal(operation, unit.name).errors(since: beganAt) : 0
     if let cgroup = state?.cgroup, !cgroup.isEmpty {
-      look.memory = ControlGroups.figure("memory.current", of: cgroup).map { ByteCount($0) } ?? look.memory
+      look.memory = ControlGroups.memory(of: cgroup) ?? look.memory
       look.cpu = cpu(cgroup)
     }
     look.health = try health()
@@ -83,7 +83,7 @@ struct BakeEyes {
   }
 
   private mutating func cpu(_ cgroup: String) -> Share? {
-    guard let usage = ControlGroups.figure("cpu.stat", "usage_usec", of: cgroup) else { return nil }
+    guard let usage = ControlGroups.cpuTime(of: cgroup) else { return nil }
     let now = Instant.monotonicNow()
     defer { lastCPU = (usage, now) }
     guard let lastCPU, now > lastCPU.at, usage >= lastCPU.usage else { return nil }

@@ -1,3 +1,4 @@
+import Glibc
 import LinuxSystem
 import Probing
 
@@ -7,16 +8,18 @@ enum ListeningUnit {
   /// `port 8000 is nginx.service's` where a port of `urls` belongs to another service than the one in `cgroup`; nil where
   /// it does not, or where nobody can tell: sockets that systemd made for a service are in no service's cgroup.
   static func stranger(_ urls: [String], besides cgroup: String) -> String? {
-    guard cgroup.hasPrefix("/"), cgroup.utf8.count > 1 else { return nil }
+    guard cgroup.hasPrefix("/"), cgroup.utf8.count > 1, let root = ControlGroups.unified,
+      access("\(root)\(cgroup)/cgroup.procs", F_OK) == 0
+    else { return nil }
     var own: Set<UInt64>?
     for url in urls {
       guard let address = WebAddress(url), address.unixPath == nil, isHere(address.host) else { continue }
       let numbers = Set(((try? SocketDiagnosis.listeners(onPort: address.port)) ?? []).map(\.cgroup))
       guard !numbers.isEmpty, !numbers.contains(0) else { continue }
       if own == nil {
-        own = Set(ControlGroups.tree("/sys/fs/cgroup\(cgroup)").compactMap { ControlGroups.number(of: $0) })
+        own = Set(ControlGroups.tree("\(root)\(cgroup)").compactMap { ControlGroups.number(of: $0) })
       }
-      guard let own, own.isDisjoint(with: numbers), let name = service(numbers) else { continue }
+      guard let own, own.isDisjoint(with: numbers), let name = service(numbers, root) else { continue }
       return "port \(address.port) is \(name)'s"
     }
     return nil
@@ -27,8 +30,8 @@ enum ListeningUnit {
   }
 
   /// The service one of these cgroups is, or is below.
-  private static func service(_ numbers: Set<UInt64>) -> String? {
-    for directory in ControlGroups.tree("/sys/fs/cgroup") {
+  private static func service(_ numbers: Set<UInt64>, _ root: String) -> String? {
+    for directory in ControlGroups.tree(root) {
       guard let number = ControlGroups.number(of: directory), numbers.contains(number) else { continue }
       let parts = directory.split(separator: "/").map(String.init)
       if let name = parts.last(where: { $0.hasSuffix(".service") || $0.hasSuffix(".scope") }), name != "init.scope" {

@@ -87,30 +87,49 @@ struct PlainActivation {
 
   /// The unit came up and stays, and at least one of its processes began after the wish.
   private func prove(_ verb: UnitVerb, _ before: UnitState, since begun: UInt64) throws(StepFailure) {
-    let deadline = Instant.monotonicNow() + .seconds(30)
+    let up = Instant.monotonicNow() + Self.patienceToComeUp
+    let renewed = Instant.monotonicNow() + Self.patienceToRenew
     while true {
-      let now = try bus { (bus) throws(BusError) in try UnitState(of: unit.name, bus) }
-      if now.active == "failed" || now.active == "inactive" {
-        // A oneshot that ended well is not what serves, either.
-        throw failed("\(unit.name) does not run after \(verb.rawValue): \(now.text)")
-      }
+      let now = try state(mustRunAfter: verb)
       if now.active == "active", now.mainPID != 0 || now.cgroup.isEmpty {
         let isNew =
           now.mainPID != before.mainPID || now.invocation != before.invocation
           || ProcessAge.hasYounger(than: begun, in: now.cgroup)
-        if isNew { return }
-        guard Instant.monotonicNow() < deadline else {
+        if isNew { return try stays(now, verb) }
+        guard Instant.monotonicNow() < renewed else {
           throw StepFailure(
             .failed,
             "\(unit.name) runs on with the processes it had: \(verb.rawValue) did not make it take the new code",
             next: "activate = \"restart\" in [deploy] is for programs whose reload keeps the old code")
         }
       }
-      guard Instant.monotonicNow() < deadline else {
-        throw failed("\(unit.name) did not come up: \(now.text)")
-      }
+      guard Instant.monotonicNow() < up else { throw failed("\(unit.name) did not come up: \(now.text)") }
       try operation.wait(until: .monotonicNow() + .milliseconds(50), ignoringAbort: true)
     }
+  }
+
+  private static let patienceToComeUp = Duration.seconds(30)
+  /// A program that reloads replaces a process soon after its signal.
+  private static let patienceToRenew = Duration.seconds(10)
+  /// Of types that systemd calls active as soon as they are executed: time to read a configuration and give up.
+  private static let settling = Duration.milliseconds(300)
+
+  /// Types that say themselves when they are ready are believed.
+  private func stays(_ first: UnitState, _ verb: UnitVerb) throws(StepFailure) {
+    guard ["simple", "exec", "idle"].contains(first.type) else { return }
+    try operation.wait(until: .monotonicNow() + Self.settling, ignoringAbort: true)
+    let now = try state(mustRunAfter: verb)
+    if now.active != "active" || now.restarts > first.restarts {
+      throw failed("\(unit.name) does not stay up after \(verb.rawValue): \(now.text)")
+    }
+  }
+
+  private func state(mustRunAfter verb: UnitVerb) throws(StepFailure) -> UnitState {
+    let now = try bus { (bus) throws(BusError) in try UnitState(of: unit.name, bus) }
+    if now.active == "failed" || now.active == "inactive" {
+      throw failed("\(unit.name) does not run after \(verb.rawValue): \(now.text)")
+    }
+    return now
   }
 
   /// While it is asked: it must still run, and the ports that are asked must be its own.

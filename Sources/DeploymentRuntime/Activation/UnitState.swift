@@ -14,6 +14,8 @@ package struct UnitState: Hashable, Sendable {
   package let restarts: UInt32
   /// How the last run ended: `success`, `exit-code`, `signal`, `oom-kill`, …
   package let result: String
+  /// `exec`, `notify`, …
+  package let type: String
   /// `/system.slice/x.service`; empty while it has none.
   package let cgroup: String
 
@@ -23,13 +25,14 @@ package struct UnitState: Hashable, Sendable {
     active = try bus.string(.unit("ActiveState"), of: unit)
     sub = try bus.string(.unit("SubState"), of: unit)
     guard load == "loaded", name.hasSuffix(".service") else {
-      (mainPID, invocation, restarts, result, cgroup) = (0, [], 0, "", "")
+      (mainPID, invocation, restarts, result, type, cgroup) = (0, [], 0, "", "", "")
       return
     }
     mainPID = try bus.unsigned(.service("MainPID"), of: unit)
     invocation = try bus.bytes(.unit("InvocationID"), of: unit)
     restarts = try bus.unsigned(.service("NRestarts"), of: unit)
     result = try bus.string(.service("Result"), of: unit)
+    type = try bus.string(.service("Type"), of: unit)
     cgroup = try bus.string(.service("ControlGroup"), of: unit)
   }
 
