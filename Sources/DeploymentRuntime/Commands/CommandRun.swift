@@ -31,6 +31,8 @@ package struct CommandRun {
   package var ignoresAbort = false
   /// It changes nothing: no effect, and done in a plan too.
   package var isReading = false
+  /// What it prints is kept in ``CommandResult/lastLines`` only.
+  package var isQuiet = false
 
   package enum Input {
     case nothing

@@ -194,7 +194,7 @@ final class RunningCommand {
     }
     readLines(upTo: 1 << 20)
     readCaptured(upTo: .max)
-    lines.end(operation.audience.output)
+    lines.end(deliver)
     if !group.isEmpty {
       operation.audience.warn("\(command.subject) left processes that cannot be killed: \(group.others)")
     }
@@ -205,9 +205,11 @@ final class RunningCommand {
 
   // MARK: Reading
 
+  private func deliver(_ line: String) { if !command.isQuiet { operation.audience.output(line) } }
+
   /// At most so many bytes, so that a flood does not hide the abort and the deadline.
   private func readLines(upTo limit: Int = 1 << 18) {
-    read(&linesPipe, upTo: limit) { lines.feed($0, operation.audience.output) }
+    read(&linesPipe, upTo: limit) { lines.feed($0, deliver) }
   }
 
   private func readCaptured(upTo limit: Int = 1 << 20) {

@@ -45,10 +45,10 @@ struct TreeExport {
     let lfs = try LargeFiles.prepare(large, commit: commit, in: mirror)
     let print = Self.print(of: files)
     let linked = try link(wanted, print, isSafe: large.isEmpty)
-    try write(wanted.filter { $0.kind != .submodule && !linked.contains($0.path) }, variables, lfs)
+    try write(wanted.filter { $0.kind != .submodule && linked[$0.path] == nil }, variables, lfs)
     try LargeFiles.check(large, in: directory)
     return Outcome(
-      files: wanted, linked: linked, known: try known(wanted, print),
+      files: wanted, linked: Set(linked.keys), known: try known(wanted, linked, print),
       submodules: wanted.filter { $0.kind == .submodule })
   }
 
@@ -72,33 +72,37 @@ struct TreeExport {
 
   // MARK: Linking
 
-  private func link(_ files: [GitFile], _ print: String, isSafe: Bool) throws(StepFailure) -> Set<TreePath> {
+  private func link(_ files: [GitFile], _ print: String, isSafe: Bool)
+    throws(StepFailure) -> [TreePath: KnownContents.Entry]
+  {
     guard isSafe, let donor, let known = KnownContents.read(operation.layout, donor), known.attributes == print else {
-      return []
+      return [:]
     }
     let from = operation.layout.release(donor)
-    let confirmed = known.confirmed(in: from)
     do throws(SystemError) {
-      return try operation.effects.perform(.link, "\(from) -> \(directory)", planned: []) { () throws(SystemError) in
-        try link(files, known: confirmed, from: from)
+      return try operation.effects.perform(.link, "\(from) -> \(directory)", planned: [:]) { () throws(SystemError) in
+        try link(files, known: known, from: from)
       }
     } catch { throw StepFailure(.failed, error) }
   }
 
-  private func link(_ files: [GitFile], known: KnownContents, from: String) throws(SystemError) -> Set<TreePath> {
+  private func link(_ files: [GitFile], known: KnownContents, from: String) throws(SystemError)
+    -> [TreePath: KnownContents.Entry]
+  {
     let source = try Descriptor.open(from, flags: O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
     let target = try Descriptor.open(directory, flags: O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
-    var linked: Set<TreePath> = []
+    var linked: [TreePath: KnownContents.Entry] = [:]
+    linked.reserveCapacity(files.count)
     var made: Set<TreePath> = [.top]
     for file in files {
-      guard file.kind == .file || file.kind == .program, known.entries[file.path]?.object == file.object,
-        let facts = KnownContents.facts(of: file.path, in: source),
+      guard file.kind == .file || file.kind == .program, let entry = known.entries[file.path],
+        entry.object == file.object, let facts = KnownContents.facts(of: file.path, in: source), entry.agrees(facts),
         (facts.st_mode & 0o111 != 0) == (file.kind == .program)
       else { continue }
       try makeDirectories(file.path.parent, in: target, &made)
       let code = file.path.withPointer { linkat(source.raw, $0, target.raw, $0, 0) == 0 ? 0 : errno }
       switch code {
-      case 0: linked.insert(file.path)
+      case 0: linked[file.path] = entry
       // Another file system, too many links, or a kernel that protects links: written instead.
       case EXDEV, EMLINK, EPERM, ENOENT: continue
       default: throw SystemError("link", "\(directory)/\(file.path)", errno: code)
@@ -134,13 +138,15 @@ struct TreeExport {
     try result.succeeded(next: "see that there is room on the disk, then try again")
   }
 
-  private func known(_ files: [GitFile], _ print: String) throws(StepFailure) -> KnownContents {
-    var known = KnownContents(attributes: print)
+  private func known(_ files: [GitFile], _ linked: [TreePath: KnownContents.Entry], _ print: String)
+    throws(StepFailure) -> KnownContents
+  {
+    var known = KnownContents(attributes: print, entries: linked)
     guard operation.effects.mode == .act else { return known }
     do throws(SystemError) {
       let top = try Descriptor.open(directory, flags: O_RDONLY | O_DIRECTORY)
       known.entries.reserveCapacity(files.count)
-      for file in files where file.kind == .file || file.kind == .program {
+      for file in files where (file.kind == .file || file.kind == .program) && linked[file.path] == nil {
         guard let facts = KnownContents.facts(of: file.path, in: top) else {
           throw SystemError("find", "\(directory)/\(file.path), which git said it wrote,", errno: ENOENT)
         }

@@ -17,13 +17,15 @@ package final class BuildStep: OperationStep {
     }
     let directory = operation.layout.release(release)
     let deadline = Instant.monotonicNow() + build.timeout
+    let room = work.linked.isEmpty ? nil : BuildRoom(operation, directory)
+    try room?.open()
     for arguments in build.commands {
       var command = CommandRun(arguments, in: directory, environment: operation.environment())
       command.timeout = max(deadline - .monotonicNow(), .milliseconds(1))
       command.memoryLimit = build.memoryLimit
       command.isBackground = true
       operation.audience.output(operation.masker.mask("$ \(command.subject)"))
-      let result = try command.run(operation)
+      let result = try (room?.enter(command) ?? command).run(operation)
       if !result.leftBehind.isEmpty {
         let names = Set(result.leftBehind).sorted().joined(separator: ", ")
         operation.audience.note("the build left processes behind (\(names)); they were ended")
@@ -36,6 +38,7 @@ package final class BuildStep: OperationStep {
       }
       try result.succeeded(next: "mend the build, then deploy again: \(operation.masker.mask(command.subject))")
     }
+    try room?.close()
     work.toolchain = toolchain(operation, directory)
   }
 

@@ -81,7 +81,14 @@ package final class FetchStep: OperationStep {
     throws(StepFailure)
   {
     // A build may write into files in place, and a link is the same file in both releases.
-    let donor = operation.deploy.build.commands.isEmpty ? operation.facts.previous : nil
+    work.needsRoom = !operation.deploy.build.commands.isEmpty
+    var donor = operation.facts.previous
+    if let release = donor, access(KnownContents.path(operation.layout, release), R_OK) != 0 { donor = nil }
+    if donor != nil, work.needsRoom, !BuildRoom.isAvailable(operation) {
+      operation.audience.note(
+        "files are written anew: this host has no overlay in which a build could leave shared ones alone")
+      donor = nil
+    }
     let outcome = try TreeExport(mirror: mirror, commit: commit, directory: directory, donor: donor).run()
     try Submodules(mirror: mirror, commit: commit, directory: directory).export(outcome.submodules)
     work.known = outcome.known
@@ -148,6 +155,8 @@ package final class ReleaseWork {
   /// The release that files were linked from, and which.
   var donor: ReleaseID?
   var linked: Set<TreePath> = []
+  /// A build follows, and must not write into what is linked.
+  var needsRoom = false
 
   package init() {}
 }

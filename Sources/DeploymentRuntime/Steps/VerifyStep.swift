@@ -34,6 +34,7 @@ package final class VerifyStep: OperationStep {
       release: release, operation: operation.id, source: work.source, ref: work.ref, commit: operation.facts.commit,
       who: who, made: WallTime.now(), toolchain: work.toolchain)
     do throws(ManifestError) {
+      work.known = work.known?.confirmed(in: directory)
       let manifest = try Manifest.of(directory, origin, outside: outside)
       try compare(manifest, operation)
       try keep(manifest, outside, operation, files)
@@ -128,7 +129,10 @@ package final class VerifyStep: OperationStep {
     guard let donor = work.donor, !work.linked.isEmpty else { return }
     var before: [TreePath: TreeItem.Content] = [:]
     for item in try Manifest.read(operation.layout.manifest(donor)).items { before[item.path] = item.content }
-    for item in manifest.items where work.linked.contains(item.path) && before[item.path] != item.content {
+    // What a build replaced is no link any more.
+    let still = work.known?.entries ?? [:]
+    for item in manifest.items
+    where work.linked.contains(item.path) && still[item.path] != nil && before[item.path] != item.content {
       throw .damaged(line: 0, "\(item.path) of release \(donor) is no longer what it was when that was made")
     }
   }
@@ -141,7 +145,6 @@ package final class VerifyStep: OperationStep {
     let directory = operation.layout.release(release)
     do throws(SystemError) {
       if var known = work.known {
-        known = known.confirmed(in: directory)
         known.entries = known.entries.filter { entry in !outside.contains { entry.key.isInside($0) } }
         try files.write(known.text, to: KnownContents.path(operation.layout, release))
       }
