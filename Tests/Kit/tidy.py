@@ -155,7 +155,7 @@ def documents_name_real_scripts():
         if not (ROOT / name).exists():
             continue
         for number, line in enumerate(lines_of(name), 1):
-            for script in re.findall(r"\b(scripts/[a-z-]+)", line):
+            for script in re.findall(r"\b(scripts/[a-z-]+(?:\.sh)?)", line):
                 if not (ROOT / script).exists():
                     yield f"{name}:{number}", f"names {script}, which is not there", "keep the document accurate"
 
