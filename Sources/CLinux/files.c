@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/membarrier.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -37,6 +39,16 @@ int cl_look(int directory, const char *name, struct cl_file_facts *facts) {
   return 0;
 }
 
+int cl_open_beneath(int directory, const char *path, int flags) {
+  struct open_how how = {
+      .flags = (uint64_t)(flags | O_CLOEXEC | O_NOFOLLOW),
+      .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS,
+  };
+  return (int)syscall(SYS_openat2, directory, path, &how, sizeof how);
+}
+
+uint64_t cl_device(uint32_t major, uint32_t minor) { return makedev(major, minor); }
+
 int cl_exchange(const char *first, const char *second) {
   return renameat2(AT_FDCWD, first, AT_FDCWD, second, RENAME_EXCHANGE);
 }
@@ -44,6 +56,8 @@ int cl_exchange(const char *first, const char *second) {
 int cl_rename_new(const char *from, const char *to) {
   return renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE);
 }
+
+void cl_wait_for_lookups(void) { syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0); }
 
 ssize_t cl_read_entries(int directory, void *buffer, size_t size) {
   return syscall(SYS_getdents64, directory, buffer, size);

@@ -18,7 +18,7 @@ struct Baton: ParsableCommand {
       Status.self, Reload.self, Restart.self, Stop.self, Scale.self, Events.self, Logs.self, Environment.self,
       Check.self, Doctor.self, Init.self, Probe.self, Deploy.self,
       Rollback.self, RecoverCommand.self, History.self, Show.self, Releases.self, Diff.self, Migrations.self,
-      BackupCommand.self, Preflight.self, Prune.self,
+      BackupCommand.self, Preflight.self, Prune.self, Adopt.self,
       RunOperation.self,
       MayDeploy.self,
     ])

@@ -20,10 +20,17 @@ struct cl_file_facts {
 
 /// Looks at `name` in the directory `directory` (AT_FDCWD works too); an empty name is the descriptor itself.
 int cl_look(int directory, const char *name, struct cl_file_facts *facts);
+/// openat2(2), close-on-exec: no link is followed on the way, and nothing outside `directory` is reached.
+int cl_open_beneath(int directory, const char *path, int flags);
+/// makedev(3).
+uint64_t cl_device(uint32_t major, uint32_t minor);
 /// renameat2(2), RENAME_EXCHANGE: both names are there at every instant.
 int cl_exchange(const char *first, const char *second);
 /// renameat2(2), RENAME_NOREPLACE: EEXIST instead of losing what is there.
 int cl_rename_new(const char *from, const char *to);
+/// Waits until every path that is being resolved in the kernel without locks is resolved: a grace period of RCU, had by
+/// MEMBARRIER_CMD_GLOBAL of membarrier(2). Where that cannot be had, nothing.
+void cl_wait_for_lookups(void);
 /// getdents64(2); 0 at the end. An entry: u64 inode, i64 offset, u16 length, u8 type, the name with its NUL.
 ssize_t cl_read_entries(int directory, void *buffer, size_t size);
 /// syncfs(2): all that is written to this file system; errors of it are reported since Linux 5.8.

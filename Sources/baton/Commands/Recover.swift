@@ -64,6 +64,8 @@ struct RecoverRun {
   func run(json: Bool) throws {
     // Without a trace of any operation there is nothing to become somebody else for.
     guard access(service.layout.deploys, F_OK) == 0 || errno == EACCES else { return tell([], json) }
+    // An adoption is root's work, its end as well.
+    if geteuid() == 0, AdoptRun.isHalfDone(service.layout) { try AdoptRun(service: service, isJSON: json).recover() }
     try service.becomeDeployUser(to: "recover")
     let effects = Effects(.act)
     // What was cut off is put right also where the secrets are gone.
