@@ -69,6 +69,8 @@ package struct OperationSummary: Hashable, Sendable {
     case .ended(let outcome):
       self.outcome = outcome
       ended = at
+      // What fails after the mark ends the operation without a record of its own.
+      for index in steps.indices where steps[index].state == .running { steps[index].state = .failed }
     }
   }
 

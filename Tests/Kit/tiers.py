@@ -115,6 +115,8 @@ TIERS = {
     "unit": lambda _: swift_tests(),
     "fixtures": lambda words: outside("FixtureTests", *words),
     "process": lambda words: outside("ProcessTests", *words),
+    # Faults are put into builds for debugging alone.
+    "faults": lambda words: outside("FaultTests", "--bin", str(ROOT / ".build/debug"), *words),
     "system-252": lambda words: outside("SystemTests", "--base", "bookworm", *words),
     "system-257": lambda words: outside("SystemTests", "--base", "trixie", *words),
     "soak": lambda _: summed("/usr/bin/python3", "-B", str(KIT / "soak.py"), "--seconds", "20"),

@@ -5,6 +5,7 @@ internal import LinuxSystem
 ///
 /// `BATON_FAULT=17:before:kill` ends the process without notice right before its 17th effect. Others: `hang` (until it is
 /// killed), `interrupt` (SIGINT to itself), `hangup` (SIGHUP to itself), or the name of an errno: `ENOSPC`, `EIO`.
+/// `BATON_FAULT_IN=run-operation` leaves processes alone that do not have this word among their arguments.
 /// Within a test `freeze` stands for a kill: nothing is done to the world from that point on.
 /// `BATON_FAULT_LOG=FILE` gets a line for each point reached: `17 before rename /opt/x/current`.
 package struct FaultPlan {
@@ -26,6 +27,7 @@ package struct FaultPlan {
 
   package static func fromEnvironment() -> FaultPlan? {
     #if DEBUG
+      if let word = variable("BATON_FAULT_IN"), !CommandLine.arguments.contains(word) { return nil }
       var plan = FaultPlan()
       if let text = variable("BATON_FAULT") { plan.target = parse(text) }
       if let path = variable("BATON_FAULT_LOG") {

@@ -29,11 +29,24 @@ package struct DeployHistory {
       let lines = StepLog.peek(layout, id)
       if let summary = OperationSummary(lines.map { ($0.at, $0.entry) }) { all[id] = summary }
     }
-    let sorted = all.values.sorted { ($0.facts.sequence, $0.started) > ($1.facts.sequence, $1.started) }
+    let sorted = lastFirst(Array(all.values))
     history.operations = Array(sorted.prefix(limit))
     let told = Set(sorted.map(\.facts.sequence))
     history.releases = releases(layout, sorted, verdicts.filter { !told.contains($0.sequence) })
     return history
+  }
+
+  /// In the order of their sequence, whatever the clock did meanwhile; those that never had the lock where the clock puts
+  /// them.
+  private static func lastFirst(_ operations: [OperationSummary]) -> [OperationSummary] {
+    var last = Int64.min
+    let sequenced = operations.filter { $0.facts.sequence > 0 }.sorted { $0.facts.sequence < $1.facts.sequence }
+    let placed = sequenced.map { summary in
+      last = max(last, summary.started)
+      return (last, summary.facts.sequence, summary)
+    }
+    let others = operations.filter { $0.facts.sequence == 0 }.map { ($0.started, Int64(0), $0) }
+    return (placed + others).sorted { ($0.0, $0.1) > ($1.0, $1.1) }.map { $0.2 }
   }
 
   /// One operation with its records.

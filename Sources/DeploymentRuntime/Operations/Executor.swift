@@ -176,6 +176,18 @@ package final class Executor {
     }
     operation.facts.sequence = max(last, ledger?.lastSequence() ?? 0) + 1
     operation.facts.previous = currentRelease(layout)
+    sweep()
+  }
+
+  /// Nobody is at work and nothing is half-done: what has the name of something unfinished was given up.
+  private func sweep() {
+    let layout = operation.layout
+    let files = DurableFiles(operation.effects, operation: operation.id)
+    for directory in [layout.directory, layout.releases, layout.backups] {
+      do throws(SystemError) { try files.sweep(directory) } catch {
+        operation.audience.warn("what an earlier operation left over cannot be removed: \(error)")
+      }
+    }
   }
 
   // MARK: Records

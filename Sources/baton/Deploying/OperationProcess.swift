@@ -18,7 +18,8 @@ enum OperationProcess {
   /// What a child is given of our environment; units get what the unit file says.
   private static let variables = [
     "PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR", "SSH_AUTH_SOCK", "XDG_RUNTIME_DIR", "http_proxy",
-    "https_proxy", "no_proxy", "DBUS_SYSTEM_BUS_ADDRESS", "BATON_CONTROL", "BATON_FAULT", "BATON_FAULT_LOG",
+    "https_proxy", "no_proxy", "DBUS_SYSTEM_BUS_ADDRESS", "BATON_CONTROL", "BATON_FAULT",
+    "BATON_FAULT_IN", "BATON_FAULT_LOG",
   ]
 
   static func startChild(_ service: DeployedService, _ id: OperationID) throws -> OperationProcess {

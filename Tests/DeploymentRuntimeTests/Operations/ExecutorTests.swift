@@ -45,6 +45,8 @@ import Vocabulary
     let (outcome, _) = service.deploy(failing: .prune)
     #expect(outcome.outcome == .good)
     #expect(outcome.residue.keys.map(\.self) == [.prune])
+    let summary = DeployHistory.show(service.layout, OperationID("op-1"))?.summary
+    #expect(summary?.steps.last?.step == .prune && summary?.steps.last?.state == .failed)
     #expect(service.complaints(FakeService.new).isEmpty, "\(service.complaints(FakeService.new))")
   }
 

@@ -1,0 +1,258 @@
+"""Deploys in which one thing goes wrong: at one effect, before or after it. What the operation does to the world goes
+through one place of the program, which counts; see FaultPlan. Builds for debugging only.
+"""
+
+import contextlib
+import dataclasses
+import fcntl
+import hashlib
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import tempfile
+import threading
+
+from kit import http, programs
+from kit.deploys import deployed
+from kit.waiting import wait_until
+
+SECRET = "correct-horse-battery"
+SIDES = ("before", "after")
+# Exit codes of baton(1).
+DONE, FAILED, STUCK, BUSY = 0, 1, 2, 75
+
+
+@dataclasses.dataclass(frozen=True)
+class Point:
+    """One effect of an operation: its number, and what it does, without what differs from one operation to the next."""
+
+    number: int
+    words: str
+
+
+@dataclasses.dataclass
+class Ended:
+    """A process that an accident was arranged for."""
+
+    status: int
+    said: str
+    points: list
+
+    def reached(self, number, side):
+        return any(found == (number, side) for found, _ in self.points)
+
+
+class Ground:
+    """A service under batond, deployed again and again: each try is one deploy on top of what the last one left."""
+
+    def __init__(self, deploy):
+        self.deploy = deploy
+        self.round = 0
+        self.said = ""
+        secrets = deploy.of.folder / "secrets.env"
+        secrets.write_text(f"TOKEN={SECRET}\n")
+        deploy.deploy |= {
+            "secrets": [secrets], "build": [["sh", "-c", "echo token $TOKEN; test -x serve"]], "keep": 3,
+        }  # fmt: skip
+        deploy.health = {
+            "url": f"http://127.0.0.1:{deploy.of.port}/health", "passes": 1, "interval": "20ms", "deadline": "5s",
+        }  # fmt: skip
+        self.next_version()
+        # What runs before there is any release.
+        (deploy.of.app / "serve").chmod(0o755)
+        deploy.of.engines["web"] = deploy.of.web(command=["./serve"], workers=1)
+        deploy.deployed()
+
+    # What is deployed
+
+    def next_version(self):
+        self.round += 1
+        self.deploy.version(f"v{self.round}")
+        return f"v{self.round}"
+
+    def version_of(self, release):
+        text = (self.deploy.directory / "releases" / release / "serve").read_text()
+        return re.search(r"--version-text' '(v\d+)'", text)[1]
+
+    def answered(self):
+        """Which version answers clients."""
+        return http.ask(self.deploy.of.port, "/").release
+
+    # Runs
+
+    def run(self, *arguments, fault=None, where="run-operation", hang=False, within=60):
+        """`baton ARGUMENTS` with an accident in the process that has `where` among its arguments."""
+        log = self.deploy.of.folder / "points"
+        log.unlink(missing_ok=True)
+        more = {"BATON_FAULT_LOG": str(log), "BATON_FAULT_IN": where}
+        if fault:
+            more["BATON_FAULT"] = fault
+        process = subprocess.Popen(
+            self.deploy.command(*arguments), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True, env=self.deploy.environment(more), start_new_session=True,
+        )  # fmt: skip
+        if hang:
+            number, side, _ = fault.split(":")
+            wait_until(
+                lambda: process.poll() is not None or (int(number), side) in {found for found, _ in points(log)}, within,
+                f"effect {number}")
+            for pid in self.deploy.hosts():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        try:
+            said, _ = process.communicate(timeout=within)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise AssertionError(f"baton {' '.join(arguments)} with {fault} does not come to an end") from None
+        self.said += said
+        self.deploy.wait_idle()
+        return Ended(process.returncode, said, points(log))
+
+    def points(self, *arguments):
+        """Every effect of a deploy that goes well, in its order."""
+        self.next_version()
+        done = self.run(*(arguments or ("deploy", "--foreground")))
+        if done.status != DONE:
+            raise AssertionError(f"the deploy ended with {done.status}:\n{done.said}")
+        return [Point(number, self.plain(words)) for (number, side), words in done.points if side == "before"]
+
+    def plain(self, words):
+        """Without paths, ids, ports and times."""
+        for found, name in (
+            (str(self.deploy.directory), "DIR"), (str(self.deploy.of.folder), "HOME"), (str(self.deploy.of.port), "PORT"),
+        ):  # fmt: skip
+            words = words.replace(found, name)
+        words = re.sub(r"\d{8}T\d{6}Z-[0-9a-z]{7}-[0-9a-z]{4}", "RELEASE", words)
+        words = re.sub(r"\d{8}T\d{6}Z-[0-9a-z]{4,}", "OPERATION", words)
+        words = re.sub(r"\b[0-9a-f]{7,40}\b", "COMMIT", words)
+        return re.sub(r"\d+", "N", words)
+
+    # One try
+
+    def attempt(self, number, side, fault, recovery_fault=None):
+        """A deploy with an accident, recovery, and what must hold then. The text says what does not."""
+        old, before = self.deploy.current, self.deploy.operations()
+        new = self.next_version()
+        with self.watched() as misses:
+            ended = self.run("deploy", "--foreground", fault=f"{number}:{side}:{fault}", hang=fault == "hang")
+            if recovery_fault:
+                self.run("recover", fault=recovery_fault, where="recover")
+            recovered = self.run("recover", where="recover")
+        found = self.complaints(old, new, before, ended, recovered, is_killed=fault in ("kill", "hang"))
+        if misses:
+            found.append(f"`current` was not there {len(misses)} times")
+        if not ended.reached(number, side):
+            found.append("the point was not reached")
+        return [f"{number} {side} {fault}{f', recovery {recovery_fault}' if recovery_fault else ''}: {each}" for each in found]
+
+    def complaints(self, old, new, before, ended, recovered, is_killed):
+        found = []
+        current = self.deploy.current
+        version = self.version_of(current)
+        is_new = version == new
+        if not is_new and current != old:
+            found.append(f"{current} is neither the old release nor the new one")
+        if recovered.status != DONE:
+            found.append(f"recovery ended with {recovered.status}: {recovered.said[-300:]}")
+        if is_killed and ended.status not in (DONE, FAILED, STUCK):
+            found.append(f"exit code {ended.status}")
+        if not is_killed and (ended.status == DONE) != is_new:
+            found.append(f"exit code {ended.status}, and {version} is deployed: {ended.said[-300:]}")
+        if self.answered() != version:
+            found.append(f"{version} is deployed, and {self.answered()} answers")
+        found += self.damage(current)
+        history = self.deploy.history()
+        # What could not be removed is said, and the next operation removes it.
+        said = [
+            each["operation"] for each in history
+            if any(step["state"] in ("not-undone", "failed") for step in each["steps"])
+        ][:1]  # fmt: skip
+        left = [
+            path.name for folder in ("", "releases", "backups") for path in (self.deploy.directory / folder).glob(".tmp-*")
+            if not any(operation in path.name for operation in said)
+        ]  # fmt: skip
+        if left:
+            found.append(f"left over: {left}")
+        with open(self.deploy.directory / "deploys/lock") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                found.append("the lock is held")
+        states = [each["state"] for each in history if each["operation"] not in before]
+        if (states == ["good"]) != is_new:
+            found.append(f"history says {states}, and {version} is deployed")
+        if "nothing was left over" not in self.run("recover", where="recover").said:
+            found.append("recovery is not done with it")
+        if SECRET in self.said or self.leaks():
+            found.append("a secret is shown")
+        return found
+
+    def damage(self, release):
+        """What of a release is not as its manifest has it."""
+        folder = self.deploy.directory / "releases"
+        manifest = folder / f"{release}.manifest"
+        if not manifest.exists():
+            return [f"{release} has no manifest"]
+        found = []
+        for line in manifest.read_text().splitlines():
+            words = line.split(" ", 4)
+            if words[0] != "f" or len(words) != 5:
+                continue
+            path = folder / release / words[4]
+            if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != words[3]:
+                found.append(f"{release}/{words[4]} is not what was deployed")
+        return found
+
+    def leaks(self):
+        """Whether the secret lies anywhere below the directory."""
+        return any(
+            SECRET.encode() in path.read_bytes() for path in (self.deploy.directory / "deploys").rglob("*")
+            if path.is_file() and not path.is_symlink() and "mirror.git" not in path.parts
+        )  # fmt: skip
+
+    @contextlib.contextmanager
+    def watched(self):
+        """Looks at `current` all the time: the times it was not there."""
+        misses, end = [], threading.Event()
+
+        def look():
+            path = self.deploy.directory / "current"
+            while not end.is_set():
+                try:
+                    os.stat(path)
+                except OSError as error:
+                    misses.append(error)
+                end.wait(0.0005)
+
+        watcher = threading.Thread(target=look)
+        watcher.start()
+        try:
+            yield misses
+        finally:
+            end.set()
+            watcher.join()
+
+
+def points(log):
+    """((number, side), words) of each point that was reached."""
+    if not log.exists():
+        return []
+    found = []
+    for line in log.read_text().splitlines():
+        number, side, words = line.split(" ", 2)
+        found.append(((int(number), side), words))
+    return found
+
+
+@contextlib.contextmanager
+def ground():
+    if not pathlib.Path(programs.path("baton")).resolve().parts[-2] == "debug":
+        raise AssertionError("faults are for builds for debugging: --bin .build/debug")
+    # Most of a deploy is waiting for the disk, which is not the question here.
+    if os.access("/dev/shm", os.W_OK):
+        tempfile.tempdir = "/dev/shm"
+    with deployed() as deploy:
+        yield Ground(deploy)
