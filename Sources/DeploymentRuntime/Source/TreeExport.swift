@@ -118,6 +118,8 @@ struct TreeExport {
     try makeDirectories(path.parent, in: target, &made)
     let code = path.withPointer { mkdirat(target.raw, $0, 0o755) == 0 ? 0 : errno }
     if code != 0, code != EEXIST { throw SystemError("make the directory", "\(directory)/\(path)", errno: code) }
+    // Whatever the umask says: the service is not of our group, and git makes its directories like this as well.
+    if code == 0 { _ = path.withPointer { fchmodat(target.raw, $0, 0o755, 0) } }
   }
 
   // MARK: Writing
