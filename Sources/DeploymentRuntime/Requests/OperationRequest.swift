@@ -78,29 +78,40 @@ extension OperationRequest: JSONValue {
 
 extension OperationRequest {
   /// Makes the operation's directory with the request in it, on the disk when this returns.
+  /// A full disk does not stop a rollback: see ``RoomToReturn``.
   package func write(_ layout: Layout, effects: Effects) throws(StepFailure) {
-    let directory = layout.operation(operation)
-    let path = Self.path(layout, operation)
     do throws(SystemError) {
-      for folder in [layout.deploys, directory] where access(folder, F_OK) != 0 {
-        try effects.perform(.makeDirectory, folder) { () throws(SystemError) in
-          if mkdir(folder, 0o750) != 0, errno != EEXIST { throw SystemError("make", folder, errno: errno) }
+      do throws(SystemError) { try put(layout, effects) } catch {
+        guard error.errno == ENOSPC, intent.kind == .rollback, RoomToReturn.give(layout, effects: effects) else {
+          throw error
         }
+        try put(layout, effects)
       }
-      try effects.perform(.write, path) { () throws(SystemError) in
-        let bytes = Array((json.text + "\n").utf8)
-        let file = try Descriptor.open("\(path).tmp", flags: O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode: 0o640)
-        let count = try retrying("write", path) { Glibc.write(file.raw, bytes, bytes.count) }
-        guard count == bytes.count else { throw SystemError("write", path, errno: ENOSPC) }
-        try retrying("write", path) { fsync(file.raw) }
-        try retrying("rename", path) { rename("\(path).tmp", path) }
-        try syncDirectory(directory)
-        try syncDirectory(layout.deploys)
-      }
+      if intent.kind == .deploy { RoomToReturn.keep(layout, effects: effects) }
     } catch {
       throw StepFailure(
         .refused, error,
         next: error.errno == EACCES ? "the deploy user owns \(layout.directory) and what is in it" : nil)
+    }
+  }
+
+  private func put(_ layout: Layout, _ effects: Effects) throws(SystemError) {
+    let directory = layout.operation(operation)
+    let path = Self.path(layout, operation)
+    for folder in [layout.deploys, directory] where access(folder, F_OK) != 0 {
+      try effects.perform(.makeDirectory, folder) { () throws(SystemError) in
+        if mkdir(folder, 0o750) != 0, errno != EEXIST { throw SystemError("make", folder, errno: errno) }
+      }
+    }
+    try effects.perform(.write, path) { () throws(SystemError) in
+      let bytes = Array((json.text + "\n").utf8)
+      let file = try Descriptor.open("\(path).tmp", flags: O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode: 0o640)
+      let count = try retrying("write", path) { Glibc.write(file.raw, bytes, bytes.count) }
+      guard count == bytes.count else { throw SystemError("write", path, errno: ENOSPC) }
+      try retrying("write", path) { fsync(file.raw) }
+      try retrying("rename", path) { rename("\(path).tmp", path) }
+      try syncDirectory(directory)
+      try syncDirectory(layout.deploys)
     }
   }
 
