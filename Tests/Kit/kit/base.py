@@ -39,7 +39,6 @@ PACKAGES = (
     "sqlite3",
     "nginx-light",  # a service that batond does not supervise
     "zstd",
-    "faketime",  # clocks that jump
 )
 
 DEFAULT_MIRROR = "http://deb.debian.org/debian"
