@@ -1,4 +1,4 @@
-"""scripts/demo: a service under batond is reloaded, offered bad versions, and shut down, while clients count."""
+"""scripts/demo: a service under batond is reloaded, offered bad versions, shut down and deployed, while clients count."""
 
 import argparse
 import os
@@ -8,6 +8,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+import demo_deploy  # noqa: E402
 from kit import machine, stage  # noqa: E402
 from kit.waiting import wait_until  # noqa: E402
 
@@ -42,6 +43,28 @@ class Page:
 
     def title(self, text):
         print(f"\n{self.paint(text, '1')}\n", flush=True)
+
+    def verdict(self, held, enough):
+        """The last line, and the exit status."""
+        self.title(
+            self.good("What was promised held.") if held
+            else self.bad("Not what baton promises." if enough else f"Fewer than {AT_LEAST:,} requests were counted."))  # fmt: skip
+        return 0 if held else 1
+
+    def load(self, report, failed):
+        by = ", ".join(f"{name} {count:,}" for name, count in sorted(report.versions.items()))
+        self.line("load", f"{report.sent:,} requests counted, {failed}; answered by {by}")
+        if report.failed:
+            kinds = ", ".join(f"{name} {count:,}" for name, count in report.json["failures"].items() if count)
+            self.line("", f"  {kinds}")
+        print(f"\n           {'':<16} {'requests':>9} {'failed':>7} {'p50 ms':>7} {'p99 ms':>7}")
+        for phase in report.json["phases"]:
+            figures = phase["latency_us"]["both"]
+            print(
+                f"           {phase['name']:<16} {phase['sent']:>9,} {phase['failed']:>7,}"
+                f" {figures['p50'] / 1000:>7.1f} {figures['p99'] / 1000:>7.1f}"
+            )
+        print()
 
 
 class Demo:
@@ -113,20 +136,7 @@ class Demo:
         self.page.line("", "  " + self.expect(met == 0, f"clients that met a bad version, as it counted itself: {met:,}"))
 
     def tell(self, report):
-        failed = self.expect(report.failed == 0, f"{report.failed:,} failed")
-        by = ", ".join(f"{name} {count:,}" for name, count in sorted(report.versions.items()))
-        self.page.line("load", f"{report.sent:,} requests counted, {failed}; answered by {by}")
-        if report.failed:
-            kinds = ", ".join(f"{name} {count:,}" for name, count in report.json["failures"].items() if count)
-            self.page.line("", f"  {kinds}")
-        print(f"\n           {'':<16} {'requests':>9} {'failed':>7} {'p50 ms':>7} {'p99 ms':>7}")
-        for phase in report.json["phases"]:
-            figures = phase["latency_us"]["both"]
-            print(
-                f"           {phase['name']:<16} {phase['sent']:>9,} {phase['failed']:>7,}"
-                f" {figures['p50'] / 1000:>7.1f} {figures['p99'] / 1000:>7.1f}"
-            )
-        print()
+        self.page.load(report, self.expect(report.failed == 0, f"{report.failed:,} failed"))
 
     def end(self):
         """A request that takes 0.7 s is under way when the stop comes."""
@@ -151,11 +161,8 @@ class Demo:
         self.page.line("", f"  the request that was under way {slow}; {order}")
 
     def verdict(self, report):
-        enough = report.sent >= AT_LEAST
-        self.page.title(
-            self.page.good("What was promised held.") if self.held and enough
-            else self.page.bad("Not what baton promises." if enough else f"Fewer than {AT_LEAST:,} requests were counted."))  # fmt: skip
-        return 0 if self.held and enough else 1
+        self.enough = report.sent >= AT_LEAST
+        return self.held and self.enough
 
 
 def main():
@@ -165,7 +172,11 @@ def main():
     choice = parser.parse_args()
     try:
         with stage.choose(choice.foreground) as shown:
-            return Demo(shown, choice.broken).run()
+            demo = Demo(shown, choice.broken)
+            held = demo.run()
+        if not choice.broken:
+            held &= demo_deploy.run(demo.page, choice.foreground)[0]
+        return demo.page.verdict(held, demo.enough)
     except machine.MachineError as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
