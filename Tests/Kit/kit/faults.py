@@ -134,7 +134,7 @@ class Ground:
 
     def attempt(self, number, side, fault, recovery_fault=None):
         """A deploy with an accident, recovery, and what must hold then. The text says what does not."""
-        old, before = self.deploy.current, self.deploy.operations()
+        old, before, releases = self.deploy.current, self.deploy.operations(), self.releases()
         new = self.next_version()
         with self.watched() as misses:
             ended = self.run("deploy", "--foreground", fault=f"{number}:{side}:{fault}", hang=fault == "hang")
@@ -142,6 +142,9 @@ class Ground:
                 self.run("recover", fault=recovery_fault, where="recover")
             recovered = self.run("recover", where="recover")
         found = self.complaints(old, new, before, ended, recovered, is_killed=fault in ("kill", "hang"))
+        added = self.releases() - releases - {self.deploy.current}
+        if added and not set(self.said_not_undone()) - set(before):
+            found.append(f"releases that nobody deployed: {added}")
         if misses:
             found.append(f"`current` was not there {len(misses)} times")
         if not ended.reached(number, side):
@@ -164,12 +167,7 @@ class Ground:
         if self.answered() != version:
             found.append(f"{version} is deployed, and {self.answered()} answers")
         found += self.damage(current)
-        history = self.deploy.history()
-        # What could not be removed is said, and the next operation removes it.
-        said = [
-            each["operation"] for each in history
-            if any(step["state"] in ("not-undone", "failed") for step in each["steps"])
-        ][:1]  # fmt: skip
+        history, said = self.deploy.history(), self.said_not_undone()
         left = [
             path.name for folder in ("", "releases", "backups") for path in (self.deploy.directory / folder).glob(".tmp-*")
             if not any(operation in path.name for operation in said)
@@ -189,6 +187,16 @@ class Ground:
         if SECRET in self.said or self.leaks():
             found.append("a secret is shown")
         return found
+
+    def said_not_undone(self):
+        """What the last operation with such a step could not remove, it says, and the next one removes it."""
+        return [
+            each["operation"] for each in self.deploy.history()
+            if any(step["state"] in ("not-undone", "failed") for step in each["steps"])
+        ][:1]  # fmt: skip
+
+    def releases(self):
+        return {path.name for path in (self.deploy.directory / "releases").iterdir() if path.is_dir() and path.name[0] != "."}
 
     def damage(self, release):
         """What of a release is not as its manifest has it."""
