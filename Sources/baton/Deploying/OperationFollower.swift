@@ -58,6 +58,17 @@ struct OperationFollower {
     }
   }
 
+  /// After its last word the process gives the lock back and ends: whoever asks next, right after us, is not to find it busy.
+  private func awaitEnd() {
+    let deadline = Instant.monotonicNow() + .seconds(5)
+    // systemd would tell, to those who subscribe; this takes some milliseconds.
+    while isAtWork, Instant.monotonicNow() < deadline { _ = poll(nil, 0, 10) }
+  }
+
+  private var isAtWork: Bool {
+    process.isRunning ?? (StepLog.isAlive(service.layout, id) || AbortPipe.isAttended(service.layout, id))
+  }
+
   private var hasBegun: Bool { !StepLog.peek(service.layout, id).isEmpty }
 
   private var isGone: Bool {
