@@ -87,9 +87,10 @@ def swift_tests(*arguments):
 
 def unit():
     """Two processes: commands of a deploy make the one they run in the parent of their orphans, and the test library's
-    wait for its exit tests never gets past a child it does not know."""
+    wait for its exit tests never gets past a child it does not know. Those one by one: a child that another test is just
+    starting holds a copy of a lock until it becomes its program."""
     deploys = r"^DeploymentRuntimeTests\."
-    return swift_tests("--skip", deploys) + swift_tests("--filter", deploys)
+    return swift_tests("--skip", deploys) + swift_tests("--no-parallel", "--filter", deploys)
 
 
 def man():
