@@ -8,83 +8,15 @@ import subprocess
 import threading
 import unittest
 
-from kit import http, proc, programs, toml
+from kit import proc, programs
+from kit.activations import Run, Steering, current, releases, run
 from kit.load import Load
 from kit.runner import within
 from kit.supervisor import running
 from kit.waiting import wait_until
 
-ONCE = {"passes": 2, "interval": "50ms", "deadline": "3s"}
 
-
-def releases(health=None, trial=None, **bake):
-    """A service with releases r1 (current) and r2, and `[deploy]` with this health check."""
-
-    def change(made):
-        for name in ("r1", "r2"):
-            (made.app / "releases" / name).mkdir(parents=True)
-        (made.app / "current").symlink_to("releases/r1")
-        if trial:
-            made.handover["trial"] = trial
-        text = made.text
-
-        def with_deploy():
-            # Read by fixture-activate from a file of its own: batond lets go of what concerns deploys.
-            asked = {"url": f"http://127.0.0.1:{made.port}/", **ONCE, **(health or {})}
-            checks = {name: asked.pop(name) for name in ("contains", "timeout") if name in asked}
-            url = asked.pop("url")
-            parts = [
-                toml.table("deploy", {"user": made.user}), toml.table("health", asked),
-                "[[health.check]]\n" + toml.table("x", {"url": url, **checks}).split("\n", 1)[1],
-            ]  # fmt: skip
-            if bake:
-                parts.append(toml.table("bake", {name.replace("_", "-"): each for name, each in bake.items()}))
-            return text() + "\n" + "\n".join(parts)
-
-        made.deploy_text = with_deploy
-
-    return change
-
-
-class Run:
-    """fixture-activate on the service of a supervisor."""
-
-    def __init__(self, supervisor, *words, release="r2", previous="r1", fault=None):
-        file = supervisor.of.folder / "deploy.toml"
-        file.write_text(supervisor.of.deploy_text())
-        environment = dict(supervisor.environment)
-        if fault:
-            environment["BATON_FAULT"] = fault
-        self.process = subprocess.Popen(
-            [
-                programs.path("fixture-activate"), str(file), release, "--control", str(supervisor.control),
-                "--previous", previous, *words,
-            ],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, preexec_fn=proc.die_with_parent,
-        )  # fmt: skip
-
-    def end(self, within=60):
-        self.output, _ = self.process.communicate(timeout=within)
-        return self.process.returncode
-
-
-def run(supervisor, *words, **options):
-    started = Run(supervisor, *words, **options)
-    return started.end(), started.output
-
-
-def current(supervisor):
-    return os.readlink(supervisor.of.app / "current")
-
-
-class Steered(unittest.TestCase):
-    def holds(self, supervisor, release):
-        """This release serves, `current` names it, and nothing is left of the operation."""
-        supervisor.wait_status(lambda s: "handover" not in s and s["state"] == "serving", within=20, what="rest")
-        self.assertEqual((supervisor.status()["release"], current(supervisor)), (release, f"releases/{release}"))
-        self.assertEqual({a.release for a in http.asks(supervisor.of.port, 20)}, {release})
-        self.assertEqual([n for n in os.listdir(supervisor.of.app) if n.startswith(".tmp")], [])
-
+class Steered(Steering):
     @within(60)
     def test_a_good_release_takes_over_and_no_request_fails(self):
         # Only the new one can answer so: it is asked before any client meets it, and the old one is not.
@@ -131,52 +63,6 @@ class Steered(unittest.TestCase):
             status, said = run(supervisor, "activate", release="r9")
             self.assertEqual(status, 1)
             self.assertIn("r9: ENOENT", said)
-            self.holds(supervisor, "r1")
-
-    @within(120)
-    def test_killed_at_each_effect_it_is_undone_or_finished(self):
-        """What recovery does with either decision, from every instant of the activation."""
-        points = 8
-        for side in ("before", "after"):
-            for number in range(1, points + 1):
-                with self.subTest(f"{number} {side}"), running(releases()) as supervisor:
-                    with Load(supervisor.of.port, 300, "--mode", "new") as load:
-                        status, said = run(supervisor, "activate", fault=f"{number}:{side}:kill")
-                        self.assertEqual(status, -signal.SIGKILL, said)
-                        self.assertIn(current(supervisor), ("releases/r1", "releases/r2"))
-                        _, running_now = run(supervisor, "running")
-                        if number % 2:
-                            self.assertEqual(run(supervisor, "undo", "--exposed")[0], 0)
-                            self.holds(supervisor, "r1")
-                            self.assertEqual(run(supervisor, "undo", "--exposed")[0], 0)  # twice is once
-                            self.holds(supervisor, "r1")
-                        else:
-                            # Committed (6 after, 7, 8): only the rest is done; else all of it again.
-                            committed = 'release("r2")' in running_now or "release(r2)" in running_now
-                            self.assertEqual(committed, (number, side) >= (7, "") or (number, side) == (6, "after"))
-                            status, said = run(supervisor, "activate")
-                            self.assertEqual(status, 0, said)
-                            self.assertEqual("serves release r2 already" in said, committed)
-                            self.holds(supervisor, "r2")
-                    self.assertEqual(load.report.failed, 0, load.report)
-
-    @within(60)
-    def test_each_effect_that_fails_leaves_the_old_one(self):
-        for number in range(1, 9):
-            with self.subTest(number), running(releases()) as supervisor:
-                status, said = run(supervisor, "activate", fault=f"{number}:before:EIO")
-                self.assertEqual(status, 1, said)
-                self.assertIn("EIO", said)
-                self.assertEqual(run(supervisor, "undo", "--exposed")[0], 0)
-                self.holds(supervisor, "r1")
-
-    @within(60)
-    def test_a_full_disk_is_noticed_before_any_client_meets_it(self):
-        with running(releases()) as supervisor:
-            with Load(supervisor.of.port, 400, "--mode", "new") as load:
-                status, said = run(supervisor, "activate", fault="1:before:ENOSPC")
-                self.assertEqual(status, 1)
-            self.assertEqual(set(load.report.versions), {"r1"})
             self.holds(supervisor, "r1")
 
     @within(60)

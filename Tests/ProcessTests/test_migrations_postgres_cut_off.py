@@ -1,7 +1,6 @@
-"""Migrations of a real PostgreSQL that are cut off: by a kill at every effect, by the server's end, in an index."""
+"""Migrations of a real PostgreSQL that are cut off: by a kill in a statement, by the server's end, in an index."""
 
 import re
-import signal
 import unittest
 
 from kit.migrations import TABLES, OnPostgres
@@ -11,55 +10,6 @@ from kit.waiting import wait_until
 
 @within(180)
 class Crashing(OnPostgres):
-    FILES = {
-        "1.sql": "CREATE TABLE a (b int); INSERT INTO a VALUES (1);",
-        "2.sql": "CREATE INDEX CONCURRENTLY i ON a (b);",
-        "3.sql": "INSERT INTO a VALUES (3);",
-    }
-
-    def test_killed_at_every_effect_it_goes_on_where_it_stood(self):
-        self.app.write(self.FILES)
-        count = len(self.app.run("plan").effects)
-        # Lock, table, two files of two effects and one of three: a new effect must not escape this test.
-        self.assertEqual(count, 9)
-        for side in ("before", "after"):
-            for number in range(1, count + 1):
-                with self.subTest(f"{number} {side}"):
-                    killed = self.app.run(fault=f"{number}:{side}:kill", operation=f"k{number}{side}")
-                    self.assertEqual(killed.status, -signal.SIGKILL, killed.text)
-                    self.check_half()
-                    self.expect(self.app.run("undo", operation=f"k{number}{side}"), 0)
-                    again = self.app.run(operation=f"k{number}{side}")
-                    self.expect(again, 0)
-                    self.assertEqual(self.ledger(), ["1.sql:done", "2.sql:done", "3.sql:done"])
-                    self.assertEqual(self.server.rows("SELECT b FROM a"), ["1", "3"])
-                    self.expect(self.app.run(), 0, "no migration is pending")
-                    self.server.psql("DROP TABLE a, baton_migrations")
-
-    def check_half(self):
-        """What the table says is so, at every instant."""
-        done = self.ledger()
-        # The session of one that was killed lives on for a moment.
-        wait_until(
-            lambda: not self.server.rows("SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'baton%'"),
-            what="its session to end",
-        )
-        self.assertEqual(done, self.ledger())
-        self.assertEqual("1.sql:done" in done, "a" in self.server.rows(TABLES))
-        if "3.sql:done" in done:
-            self.assertEqual(self.server.rows("SELECT b FROM a"), ["1", "3"])
-
-    def test_an_error_at_every_effect_is_told_and_gone_over(self):
-        self.app.write(self.FILES)
-        for side in ("before", "after"):
-            for number in range(1, 10):
-                with self.subTest(f"{number} {side}"):
-                    failed = self.app.run(fault=f"{number}:{side}:EIO")
-                    self.expect(failed, 1, "EIO")
-                    self.expect(self.app.run(), 0)
-                    self.assertEqual(self.server.rows("SELECT b FROM a"), ["1", "3"])
-                    self.server.psql("DROP TABLE a, baton_migrations")
-
     def test_killed_in_a_statement_nothing_of_it_stays_and_the_next_waits_for_the_server(self):
         self.app.write({"1.sql": "CREATE TABLE a (b int);\nSELECT pg_sleep(600);"})
         process = self.app.start()

@@ -203,51 +203,8 @@ class Waiting(OnSQLite):
 ENDLESS = "CREATE TABLE c (d int);\nWITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n;"
 
 
-@within(180)
+@within(60)
 class Crashing(OnSQLite):
-    FILES = {"1.sql": "CREATE TABLE c (d int); INSERT INTO c VALUES (1);", "2.sql": "INSERT INTO c VALUES (2);"}
-
-    def fresh(self):
-        for path in self.path.parent.iterdir():
-            path.unlink()
-        for path in self.copies():
-            path.unlink()
-        self.make().close()
-
-    def effects(self):
-        self.fresh()
-        self.app.write(self.FILES)
-        count = len(self.app.run("plan").effects)
-        # The copy's writing, renaming and syncing, the table, two files of two effects: a new one must not escape.
-        self.assertEqual(count, 8)
-        return count
-
-    def each(self, fault, check):
-        for side in ("before", "after"):
-            for number in range(1, self.effects() + 1):
-                with self.subTest(f"{number} {side}"):
-                    self.fresh()
-                    name = f"{fault}{number}{side}"
-                    check(self.app.run(fault=f"{number}:{side}:{fault}", operation=name))
-                    self.assertEqual("1.sql:done" in self.ledger(), "c" in self.tables())
-                    self.expect(self.app.run("undo", operation=name), 0)
-                    # Nothing unfinished is left over.
-                    self.assertTrue(all(path.name == f"{name}-app.db" for path in self.copies()), self.copies())
-                    again = self.app.run(operation=name)
-                    self.expect(again, 0)
-                    self.assertEqual(self.rows("SELECT d FROM c"), [1, 2])
-                    self.assertEqual(self.ledger(), ["1.sql:done", "2.sql:done"])
-                    # The copy is from before the first file, whenever it was cut off.
-                    (copy,) = self.copies()
-                    self.assertEqual(self.rows("SELECT b FROM a", copy), [0, 1, 2])
-                    self.assertNotIn("c", self.tables(copy))
-
-    def test_killed_at_every_effect_it_goes_on_where_it_stood(self):
-        self.each("kill", lambda outcome: self.assertEqual(outcome.status, -signal.SIGKILL, outcome.text))
-
-    def test_an_error_at_every_effect_is_told_and_gone_over(self):
-        self.each("EIO", lambda outcome: self.expect(outcome, 1, "EIO"))
-
     def test_killed_in_a_statement_nothing_of_it_stays(self):
         self.make().close()
         self.app.write({"1.sql": ENDLESS})

@@ -32,19 +32,11 @@ class Outcome:
         return self.lines("effect")
 
 
-def program():
-    """The debug build: only there a test can say what shall go wrong."""
-    path = programs.ROOT / ".build/debug/fixture-migrate"
-    if not path.exists():
-        raise unittest.SkipTest(f"{path} is not built (swift build --build-tests)")
-    return str(path)
-
-
 class App:
     """`app.files = {"1_a.sql": "…"}` is the release `new`; the one before it is `old`."""
 
     def __init__(self, database=None, variable=None, **limits):
-        self.program = program()
+        self.program = programs.path("fixture-migrate")
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="baton-migrate-", dir="/tmp"))
         for name in ("releases/new/migrations", "releases/old/migrations", "backups", "deploys"):
             (self.folder / name).mkdir(parents=True)
