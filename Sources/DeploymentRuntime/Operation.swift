@@ -21,6 +21,9 @@ package final class Operation {
   /// The executor's.
   package var recorder: ((OperationFacts) throws(StepFailure) -> Void)?
 
+  /// In a plan: what it found out. Empty otherwise.
+  package let findings = PlanFindings()
+
   /// What `[deploy] secrets` gives to builds, hooks and migrations.
   package var secrets = Secrets()
   /// Goes over all that programs print and over each command line, before anybody sees or records them.

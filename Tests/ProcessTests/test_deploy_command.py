@@ -3,9 +3,13 @@
 import fcntl
 import json
 import os
+import pathlib
+import shutil
 import signal
+import sqlite3
 import stat
 import subprocess
+import tempfile
 import unittest
 
 from kit import programs
@@ -130,6 +134,76 @@ class Plan(unittest.TestCase):
             done = deploy.baton("deploy", "--plan")
             self.assertEqual(done.returncode, 1)
             self.assertIn("it would be refused", done.stderr)
+
+    def test_a_plan_shows_everything_that_would_refuse_and_goes_on(self):
+        with deployed() as deploy:
+            deploy.deploy["checklist"] = [{"text": "the exchange answers", "run": ["false"]}]
+            deploy.deploy["window"] = ["Mon 00:00-00:01"]
+            (deploy.directory / "current").mkdir()
+            done = deploy.baton("deploy", "--plan", "--json")
+            plan = json.loads(done.stdout)
+            self.assertEqual((done.returncode, plan["possible"]), (1, False))
+            said = [each["what"] for each in plan["refusals"]]
+            for words in ("window is closed", "a link to a release is needed", "the exchange answers"):
+                self.assertEqual(len([what for what in said if words in what]), 1, said)
+            self.assertIn("activate", [each["step"] for each in plan["steps"]])
+            text = deploy.baton("deploy", "--plan")
+            for what in said:
+                self.assertIn(what, text.stdout)
+
+    def changes(self, deploy, *words):
+        """What a plan says of files: (counts, path to kind)."""
+        files = json.loads(deploy.baton("deploy", "--plan", "--json", *words).stdout)["files"]
+        return (files["added"], files["removed"], files["changed"]), {each["path"]: each["change"] for each in files["list"]}
+
+    def test_a_plan_says_which_files_change(self):
+        with deployed() as deploy:
+            deploy.commit({"old.txt": "old\n", "same.txt": "same\n", "pages/one": "1\n", "tool": "x\n"})
+            self.assertEqual(self.changes(deploy)[0], (5, 0, 0))
+            deploy.deployed()
+            self.assertEqual(self.changes(deploy), ((0, 0, 0), {}))
+            (deploy.repository / "tool").chmod(0o755)
+            deploy.commit({"old.txt": None, "pages/one": "2\n", "pages/two": "2\n"})
+            (deploy.repository / "tool").chmod(0o755)
+            deploy.commit({})
+            before = deploy.tree()
+            wanted = {"old.txt": "removed", "pages/one": "content", "pages/two": "added", "tool": "mode"}
+            self.assertEqual(self.changes(deploy), ((1, 1, 2), wanted))
+            self.assertEqual(deploy.tree(), before)
+            self.assertRegex(deploy.baton("deploy", "--plan").stdout, r"files +1 added, 1 removed, 2 changed")
+
+    def test_a_plan_compares_a_directory_and_an_archive_as_well(self):
+        with deployed() as deploy, tempfile.TemporaryDirectory(prefix="baton-plan-") as place:
+            deploy.commit({"old.txt": "old\n", "same.txt": "same\n"})
+            deploy.deployed()
+            tree = pathlib.Path(place) / "tree"
+            shutil.copytree(deploy.repository, tree, ignore=shutil.ignore_patterns(".git"))
+            (tree / "old.txt").unlink()
+            (tree / "new.txt").write_text("new\n")
+            (tree / "same.txt").write_text("SAME\n")
+            wanted = ((1, 1, 1), {"old.txt": "removed", "new.txt": "added", "same.txt": "content"})
+            self.assertEqual(self.changes(deploy, "--from", tree), wanted)
+            subprocess.run(["tar", "-C", tree, "-czf", f"{place}/tree.tgz", "."], check=True)
+            self.assertEqual(self.changes(deploy, "--from", f"{place}/tree.tgz"), wanted)
+
+    def test_a_plan_reads_the_migrations_of_the_commit(self):
+        with deployed() as deploy:
+            deploy.commit({"sql/0001-first.sql": "CREATE TABLE a (x);\n"})
+            database = deploy.of.folder / "it.db"
+            sqlite3.connect(database).close()
+            deploy.more["migrate"] = {"directory": "sql", "database": f"sqlite://{database}"}
+            before = database.read_bytes()
+            plan = json.loads(deploy.baton("deploy", "--plan", "--json").stdout)
+            self.assertEqual(plan["migrations"], ["0001-first.sql"], plan)
+            self.assertEqual(database.read_bytes(), before)
+
+    def test_a_plan_leaves_nothing_behind(self):
+        with deployed() as deploy, tempfile.TemporaryDirectory(prefix="baton-plan-") as place:
+            done = subprocess.run(
+                deploy.command("deploy", "--plan"), capture_output=True, text=True,
+                env=deploy.environment({"TMPDIR": place}))  # fmt: skip
+            self.assertRegex(done.stdout, r"files +1 added")
+            self.assertEqual(os.listdir(place), [])
 
 
 class Following(unittest.TestCase):

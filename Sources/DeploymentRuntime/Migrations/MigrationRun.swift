@@ -77,7 +77,7 @@ package struct MigrationRun {
   }
 
   private func look(_ store: any MigrationStore) throws(StepFailure) -> View {
-    let place = "\(operation.layout.release(release))/\(directory)"
+    let place = "\(operation.tree(of: release))/\(directory)"
     guard let files = try MigrationFiles.read(place) else {
       throw StepFailure(
         .refused, "[migrate] directory is \(directory), and release \(release) has none",

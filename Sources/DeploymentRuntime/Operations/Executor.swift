@@ -32,7 +32,9 @@ package final class Executor {
       return refusal(StepFailure(.refused, "there is no \(missing.rawValue) in this operation"))
     }
     do throws(StepFailure) {
-      if operation.effects.mode == .act {
+      if operation.effects.mode == .plan {
+        operation.facts.previous = currentRelease(operation.layout)
+      } else {
         log = try StepLog.create(operation.layout, operation.id, effects: operation.effects)
         guard log?.lines.isEmpty ?? true else {
           throw StepFailure(.refused, "operation \(operation.id) has begun already", next: "baton recover")
@@ -129,6 +131,11 @@ package final class Executor {
       try assembly.hooks?.after(step, operation)
       return .done(step, operation.facts)
     } catch {
+      // A plan goes on as far as it can see, to show all that is in the way.
+      if operation.effects.mode == .plan, step != .fetch, error.kind != .aborted {
+        operation.findings.refusals.append(error)
+        return .done(step, operation.facts)
+      }
       return .failed(step, masked(error), operation.facts)
     }
   }

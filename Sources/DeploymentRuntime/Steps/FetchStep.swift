@@ -107,6 +107,7 @@ package final class FetchStep: OperationStep {
     if commit == nil {
       operation.audience.note("\(ref.text) is no branch or tag; as a commit it is looked for when it is fetched")
     }
+    try PlannedFiles(operation: operation).compare(operation.facts.commit ?? ref.text, mirror)
   }
 
   // MARK: From elsewhere
@@ -114,6 +115,12 @@ package final class FetchStep: OperationStep {
   private func copy(_ path: String, _ operation: Operation, _ files: DurableFiles) throws(StepFailure) {
     let directory = try begin(operation, files, isMade: false)
     let git: Set<TreePath> = TreePath(".git").map { [$0] } ?? []
+    if operation.effects.mode == .plan {
+      do throws(ManifestError) {
+        PlannedFiles(operation: operation).compare(try TreeContents.read(path, outside: git))
+      } catch { throw StepFailure(.failed, "\(path) cannot be read: \(error)") }
+      operation.findings.tree = path
+    }
     do throws(SystemError) {
       try files.copyTree(path, to: directory, skipping: git)
     } catch {
@@ -123,6 +130,7 @@ package final class FetchStep: OperationStep {
 
   private func unpack(_ archive: ArchiveSource, _ operation: Operation, _ files: DurableFiles) throws(StepFailure) {
     let directory = try begin(operation, files)
+    if operation.effects.mode == .plan { try PlannedFiles(operation: operation).compare(archive) }
     do throws(ArchiveError) {
       try operation.effects.perform(.write, "\(archive.name) -> \(directory)") { () throws(ArchiveError) in
         try ArchiveReader(archive, abort: operation.abort).extract(into: directory)

@@ -20,7 +20,7 @@ package struct MigrateStep: OperationStep {
     }
     switch settings.source {
     case .files(let directory):
-      if operation.effects.mode == .plan, try !isThere(operation.layout.release(release)) {
+      if operation.effects.mode == .plan, try !isThere("\(operation.tree(of: release))/\(directory)") {
         return operation.audience.note("migrations are read from the release once it is made")
       }
       try MigrationRun(operation, settings, directory: directory, release: release).apply()

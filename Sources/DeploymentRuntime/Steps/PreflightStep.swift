@@ -78,11 +78,17 @@ package struct PreflightStep: OperationStep {
         if ["target", "space", "way back"].contains(check.name) { operation.audience.note("\(check.name): \(text)") }
       case .weak(let text): operation.audience.warn("\(check.name): \(text)")
       case .refusal(let failure):
-        if !refusals.isEmpty { operation.audience.warn("\(check.name): \(failure.what)") }
+        if !refusals.isEmpty, operation.effects.mode == .act {
+          operation.audience.warn("\(check.name): \(failure.what)")
+        }
         refusals.append(failure)
       }
     }
     if let wish = refusals.first(where: { $0.kind == .aborted }) { throw wish }
+    if operation.effects.mode == .plan {
+      operation.findings.refusals += refusals
+      return try makeDirectories(operation)
+    }
     guard var first = refusals.first else { return try makeDirectories(operation) }
     if refusals.count > 1 { first.what += " (and \(refusals.count - 1) more: baton preflight lists them)" }
     throw first

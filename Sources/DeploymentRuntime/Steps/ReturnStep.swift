@@ -37,6 +37,7 @@ package struct ReturnStep: OperationStep {
         operation.facts.release = release
         operation.facts.commit = candidates.first { $0.record.id == release }?.record.commit
         try operation.recordFacts()
+        if operation.effects.mode == .plan { PlannedFiles(operation: operation).compare(with: release) }
         return operation.audience.note("back to release \(release)")
       } catch {
         guard error.kind != .aborted, target == nil,

@@ -36,14 +36,7 @@ struct Diff: ParsableCommand {
     Terminal.print("from \(line(old))")
     Terminal.print("to   \(line(new))")
     Terminal.print(differences.isEmpty ? "the same files" : differences.summary)
-    for difference in differences.first {
-      var text = StyledLine(difference.kind.sign, difference.kind.colour)
-      text.append(" \(plain(difference.path.description))")
-      if difference.kind == .mode, let before = difference.old?.mode, let after = difference.new?.mode {
-        text.append("  mode \(String(before, radix: 8)) is \(String(after, radix: 8)) now", .faint)
-      }
-      Terminal.print(text.text(width: nil, colour: Terminal.usesColour))
-    }
+    for difference in differences.first { Terminal.print(difference.line) }
     let left = differences.count - differences.first.count
     if left > 0 { Terminal.print("… and \(left) more: --limit shows them") }
   }
@@ -82,13 +75,28 @@ struct Diff: ParsableCommand {
     members.append("added", differences.added)
     members.append("removed", differences.removed)
     members.append("changed", differences.changed)
-    members.append(
-      "files",
-      .array(
-        differences.first.map {
-          .object(["path": .string($0.path.description), "change": .string($0.kind.word)])
-        }))
+    members.append("files", differences.json)
     Terminal.print(.object(members))
+  }
+}
+
+extension TreeDifferences {
+  /// Of those that are kept.
+  var json: JSON {
+    .array(first.map { .object(["path": .string($0.path.description), "change": .string($0.kind.word)]) })
+  }
+}
+
+extension TreeDifference {
+  /// `~ bin/main`, for a terminal.
+  var line: String {
+    var text = StyledLine(kind.sign, kind.colour)
+    text.append(" \(plain(path.description))")
+    // Of a commit only this much is known of modes.
+    if kind == .mode, let before = old?.mode, let after = new?.mode {
+      text.append("  mode \(String(before, radix: 8)) is \(String(after, radix: 8)) now", .faint)
+    }
+    return text.text(width: nil, colour: Terminal.usesColour)
   }
 }
 

@@ -25,19 +25,39 @@ struct PlanRun {
     }
     let outcome = Executor(assembly).run(request.intent)
     audience.close()
+    let findings = assembly.operation.findings
+    let refusals = Self.refusals(outcome, findings, masker)
     if json {
-      Terminal.print(self.json(outcome, audience))
+      Terminal.print(self.json(outcome, audience, findings.files, refusals))
     } else {
       print(outcome, audience)
+      if let files = findings.files { print(files) }
+      for refusal in refusals.dropFirst(refusals.count > 1 ? 0 : 1) { print(refusal) }
     }
-    guard outcome.exitStatus != 0 else { return }
+    guard let first = refusals.first else { return }
+    let more = refusals.count > 1 ? " (and \(refusals.count - 1) more, listed above)" : ""
     var failure = Failure(
-      ExitStatus(rawValue: Int(outcome.exitStatus)) ?? .failed,
-      "it would be refused: \(masker.mask(outcome.failure?.what ?? outcome.outcome.rawValue))",
-      holds: "nothing was done", next: outcome.failure?.next.map { masker.mask($0) })
-    failure.lines = outcome.failure?.lines.map { masker.mask($0) } ?? []
+      first.kind == .busy ? .busy : .failed, "it would be refused: \(first.what)\(more)", holds: "nothing was done",
+      next: first.next)
+    failure.lines = first.lines
     failure.isPrinted = json
     throw failure
+  }
+
+  /// All that is in the way, each once, without secrets.
+  private static func refusals(
+    _ outcome: OperationOutcome, _ findings: PlanFindings, _ masker: Masker
+  ) -> [StepFailure] {
+    var all = findings.refusals
+    if outcome.exitStatus != 0 {
+      all.append(outcome.failure ?? StepFailure(.refused, "it would end \(outcome.outcome.rawValue)"))
+    }
+    var seen: Set<String> = []
+    return all.filter { seen.insert($0.what).inserted }.map { failure in
+      StepFailure(
+        failure.kind, masker.mask(failure.what), next: failure.next.map { masker.mask($0) },
+        lines: failure.lines.map { masker.mask($0) })
+    }
   }
 
   /// How long clients would notice it.
@@ -55,9 +75,11 @@ struct PlanRun {
     }
   }
 
-  private func json(_ outcome: OperationOutcome, _ audience: PlanAudience) -> JSON {
+  private func json(
+    _ outcome: OperationOutcome, _ audience: PlanAudience, _ files: TreeDifferences?, _ refusals: [StepFailure]
+  ) -> JSON {
     var members: JSON.Members = [
-      "service": service.name.json, "kind": request.intent.kind.json, "possible": .bool(outcome.exitStatus == 0),
+      "service": service.name.json, "kind": request.intent.kind.json, "possible": .bool(refusals.isEmpty),
       "interruption": .string(interruption),
     ]
     members.append("release", outcome.facts.release)
@@ -65,8 +87,24 @@ struct PlanRun {
     members.append("commit", outcome.facts.commit)
     members.append("migrations", outcome.facts.migrations)
     members.append("steps", .array(audience.steps.map(\.json)))
-    members.append("what", outcome.failure?.what)
-    members.append("next", outcome.failure?.next)
+    if let files {
+      var changes = JSON.Members()
+      changes.append("added", files.added)
+      changes.append("removed", files.removed)
+      changes.append("changed", files.changed)
+      changes.append("list", files.json)
+      members.append("files", .object(changes))
+    }
+    members.append(
+      "refusals",
+      .array(
+        refusals.map { refusal in
+          var members: JSON.Members = ["what": .string(refusal.what)]
+          members.append("next", refusal.next)
+          return .object(members)
+        }))
+    members.append("what", refusals.first?.what)
+    members.append("next", refusals.first?.next)
     return .object(members)
   }
 
@@ -94,6 +132,23 @@ struct PlanRun {
       Terminal.print("migrations    \(outcome.facts.migrations.joined(separator: ", "))")
     }
     Terminal.print("interruption  \(interruption)")
+  }
+
+  /// Files that are named in a text.
+  private static let shown = 40
+
+  private func print(_ files: TreeDifferences) {
+    Terminal.print("files         \(files.isEmpty ? "the same" : files.summary)")
+    for file in files.first.prefix(Self.shown) { Terminal.print("  \(file.line)") }
+    let left = files.count - min(files.first.count, Self.shown)
+    if left > 0 { Terminal.print("  … and \(left) more") }
+  }
+
+  private func print(_ refusal: StepFailure) {
+    var text = StyledLine("refused", .red)
+    text.append("       \(plain(refusal.what))")
+    Terminal.print(text.text(width: nil, colour: Terminal.usesColour))
+    if let next = refusal.next { Terminal.print("  next: \(plain(next))") }
   }
 }
 
