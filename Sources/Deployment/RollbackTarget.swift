@@ -32,7 +32,7 @@ package enum RollbackTarget {
         return .failure(StepFailure(.refused, "there is no release \(wish)", next: "baton releases"))
       }
       if let reason = objection(candidate, running, current) {
-        return .failure(StepFailure(.refused, reason, next: "baton releases"))
+        return .failure(StepFailure(.refused, reason, next: remedy(candidate)))
       }
       return .success(wish)
     }
@@ -47,6 +47,13 @@ package enum RollbackTarget {
     }
     let why = reasons.isEmpty ? "no other release was ever marked good" : reasons.joined(separator: "; ")
     return .failure(StepFailure(.refused, "there is no release to go back to: \(why)", next: "baton releases"))
+  }
+
+  /// Whoever wants one all the same has it proved again.
+  private static func remedy(_ candidate: Candidate) -> String {
+    guard candidate.record.verdict != .good, let commit = candidate.record.commit else { return "baton releases" }
+    return
+      "baton deploy --ref \(commit.prefix(12)) makes it anew and proves it; baton releases lists those that were proved"
   }
 
   private static func objection(_ candidate: Candidate, _ running: Candidate?, _ current: ReleaseID?) -> String? {

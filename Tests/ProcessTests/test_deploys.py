@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import tarfile
 import unittest
@@ -78,6 +79,57 @@ class Deploys(unittest.TestCase):
             bad = deploy.baton("rollback", "--foreground", "--to", second["release"])
             self.assertIn("marked bad", bad.stderr)
             self.assertEqual(answer(deploy), "one")
+
+    def test_nobody_goes_back_past_a_database_that_cannot_be_asked_unless_it_is_said_aloud(self):
+        with deployed() as deploy:
+            first = deploy.deployed()
+            deploy.version("two")
+            second = deploy.deployed()
+            backups = json.loads(deploy.baton("backup", "list", "--json").stdout)["archives"]
+            deploy.more["migrate"] = {"directory": "sql", "database": "postgres://127.0.0.1:1/nobody"}
+            for words in ([], ["--to", first["release"]], ["--to-backup", backups[0]["archive"]]):
+                done = deploy.baton("rollback", "--foreground", *words)
+                self.assertEqual(done.returncode, 1, done.stderr)
+                self.assertIn("whether the database still fits", done.stderr)
+                self.assertIn("--without-database goes back all the same", done.stderr)
+                self.assertEqual((answer(deploy), deploy.current), ("two", second["release"]))
+            done = deploy.baton("rollback", "--foreground", "--without-database")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn("gone back to all the same", done.stderr)
+            self.assertEqual((answer(deploy), deploy.current), ("one", first["release"]))
+
+    def test_nobody_goes_back_to_what_was_never_proved_or_is_bad(self):
+        with deployed() as deploy:
+            made, commits = [], []
+            for name in ("one", "two", "three"):
+                commits.append(deploy.version(name))
+                made.append(deploy.deployed()["release"])
+            unknown = "20260101T000000Z-none-abcd"
+            shutil.copytree(deploy.directory / "releases" / made[0], deploy.directory / "releases" / unknown)
+            found = json.loads(deploy.baton("backup", "list", "--json").stdout)["archives"]
+            archive = next(each["archive"] for each in found if each["release"] == made[1])
+            for target in made[1], made[0]:
+                self.assertEqual(deploy.baton("rollback", "--foreground", "--to", target).returncode, 0)
+            for words, what, remedy in (
+                (["--to", unknown], "was never proved", "baton releases"),
+                (["--to", made[1]], "marked bad", f"baton deploy --ref {commits[1][:12]}"),
+                (["--to-backup", archive], "marked bad", "baton backup list"),
+            ):  # fmt: skip
+                done = deploy.baton("rollback", "--foreground", *words)
+                self.assertEqual(done.returncode, 1, done.stderr)
+                self.assertIn(what, done.stderr)
+                self.assertIn(remedy, done.stderr)
+                self.assertEqual((answer(deploy), deploy.current), ("one", made[0]))
+
+    def test_whoever_recovers_knows_that_a_supervisor_proves_releases(self):
+        with deployed() as deploy:
+            deploy.deployed()
+            deploy.version("two")
+            deploy.deployed()
+            deploy.baton("rollback", "--foreground")
+            for name in deploy.operations():
+                began = json.loads((deploy.directory / "deploys" / name / "steps.jsonl").read_text().splitlines()[0])
+                self.assertTrue(began["intent"]["steered"], began)
 
     def test_a_damaged_release_comes_back_from_its_archive(self):
         with deployed() as deploy:

@@ -60,7 +60,7 @@ extension BackupStore {
     return id
   }
 
-  private func head(of archive: String) throws(StepFailure) -> (path: String, head: BackupHead) {
+  func head(of archive: String) throws(StepFailure) -> (path: String, head: BackupHead) {
     let path = try path(of: archive)
     do throws(ArchiveError) {
       let head = try BackupArchive(path).head()

@@ -20,6 +20,8 @@ package struct OperationRequest: Hashable, Sendable {
   package var backup: String?
   /// `--override-window`
   package var overridesWindow = false
+  /// `--without-database`: back also where nobody can say whether the database fits.
+  package var forgoesDatabase = false
   /// A person has confirmed what the checklist only says in words.
   package var isConfirmed = false
   /// `--wait`
@@ -55,6 +57,7 @@ extension OperationRequest: JSONValue {
     from = try fields.optional("from")
     backup = try fields.optional("backup")
     overridesWindow = try fields.optional("overridesWindow") ?? false
+    forgoesDatabase = try fields.optional("withoutDatabase") ?? false
     isConfirmed = try fields.optional("confirmed") ?? false
     patience = try fields.optional("patienceMs") ?? .zero
     control = try fields.optional("control")
@@ -69,6 +72,7 @@ extension OperationRequest: JSONValue {
     members.append("from", from)
     members.append("backup", backup)
     if overridesWindow { members.append("overridesWindow", true) }
+    if forgoesDatabase { members.append("withoutDatabase", true) }
     if isConfirmed { members.append("confirmed", true) }
     if patience > .zero { members.append("patienceMs", patience) }
     members.append("control", control)

@@ -8,13 +8,16 @@ package import Vocabulary
 package struct ReturnStep: OperationStep {
   private let target: ReleaseID?
   private let archive: String?
+  private let forgoesDatabase: Bool
 
   /// - Parameters:
   ///   - target: the release somebody named; nil lets the last good one be taken.
   ///   - archive: a backup somebody named, by its name or its path.
-  package init(to target: ReleaseID?, archive: String?) {
+  ///   - forgoesDatabase: a database that cannot be asked is no obstacle; one that says no always is.
+  package init(to target: ReleaseID?, archive: String?, forgoesDatabase: Bool = false) {
     self.target = target
     self.archive = archive
+    self.forgoesDatabase = forgoesDatabase
   }
 
   package func run(_ operation: Operation) throws(StepFailure) {
@@ -24,7 +27,7 @@ package struct ReturnStep: OperationStep {
     if let release = operation.facts.release { return try restore(release, store, operation) }
     let archives = Set(((try? store.list())?.found ?? []).map(\.head.release))
     let records = DeployHistory.read(operation.layout).releases
-    let gate = MigrationGate.look(at: records.map(\.id), operation)
+    let gate = try askDatabase(records.map(\.id), operation)
     var candidates = records.map { candidate($0, archives, gate[$0.id], operation) }
     while true {
       let release: ReleaseID
@@ -69,17 +72,51 @@ package struct ReturnStep: OperationStep {
 
   private static func objection(_ answer: MigrationGate.Answer) -> String? {
     switch answer {
-    case .open: nil
+    case .open, .unknown: nil
     case .closed(let why): why
-    case .unknown(let failure): "the database cannot be asked: \(failure.what)"
+    }
+  }
+
+  /// A release that does not fit the database would serve errors: not knowing is a refusal, unless somebody said aloud
+  /// that it is none.
+  private func askDatabase(
+    _ releases: [ReleaseID], _ operation: Operation
+  ) throws(StepFailure) -> [ReleaseID: MigrationGate.Answer] {
+    let gate = MigrationGate.look(at: releases, operation)
+    guard case .unknown(let failure)? = gate.values.first else { return gate }
+    let what = "whether the database still fits an older release cannot be told: \(failure.what)"
+    guard forgoesDatabase else {
+      throw StepFailure(
+        .refused, what,
+        next: "\(failure.next ?? "see to the database"), then roll back; --without-database goes back all the same",
+        lines: failure.lines)
+    }
+    operation.audience.warn("\(what); gone back to all the same with --without-database")
+    return gate
+  }
+
+  /// Of an archive somebody named only a verdict is in the way: its records may be lost, and its health check decides.
+  private func checkVerdict(_ release: ReleaseID, _ archive: String, _ operation: Operation) throws(StepFailure) {
+    switch DeployHistory.read(operation.layout).releases.first(where: { $0.id == release })?.verdict {
+    case .good: return
+    case .bad:
+      throw StepFailure(
+        .refused, "\(archive) holds release \(release), which is marked bad",
+        next: "baton backup list shows the others; baton backup restore --to DIRECTORY unpacks it aside")
+    case .new, nil:
+      operation.audience.warn("release \(release) was never proved here; its health check decides")
     }
   }
 
   private func take(_ archive: String, _ store: BackupStore, _ operation: Operation) throws(StepFailure) {
+    let held = try store.head(of: archive).head.release
+    try checkVerdict(held, archive, operation)
+    _ = try askDatabase([held], operation)
     let release = try store.restoreRelease(from: archive, abort: operation.abort, audience: operation.audience)
     guard release != operation.facts.previous else {
       throw StepFailure(.refused, "\(archive) holds release \(release), which is the one that runs")
     }
+    // Now that it can be read.
     if let answer = MigrationGate.look(at: [release], operation)[release], let why = Self.objection(answer) {
       throw StepFailure(.refused, "release \(release) does not fit the database: \(why)", next: "baton migrations")
     }

@@ -20,6 +20,8 @@ struct Rollback: ParsableCommand {
   @Option(
     help: ArgumentHelp("The release of this commit; where there is none, it is deployed.", valueName: "commit"))
   var toCommit: String?
+  @Flag(help: "Go back although the database cannot be asked whether it fits the older release.")
+  var withoutDatabase = false
   @OptionGroup var operation: OperationOptions
 
   func validate() throws {
@@ -36,6 +38,7 @@ struct Rollback: ParsableCommand {
     intent.target = to.map { ReleaseID($0) }
     var request = OperationRequest(intent: intent, service: service.name, settings: service.path)
     request.backup = try toBackup.map { $0.contains("/") ? try DeployedService.absolute($0) : $0 }
+    request.forgoesDatabase = withoutDatabase
     if let toCommit { try choose(toCommit, service, &request) }
     try operation.run(request, service, json: self.service.json, attempt: "rollback")
   }

@@ -44,7 +44,8 @@ struct OperationAssembly {
         case .backup: BackupStep()
         // Its directory was made before, and stays whatever happens.
         case .fetch where request.intent.kind == .rollback:
-          ReturnStep(to: request.intent.target, archive: request.backup)
+          ReturnStep(
+            to: request.intent.target, archive: request.backup, forgoesDatabase: request.forgoesDatabase)
         case .verify where request.intent.kind == .rollback: NoStep()
         case .fetch: FetchStep(source(request), work)
         case .build: BuildStep(work)
