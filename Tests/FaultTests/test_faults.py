@@ -1,6 +1,7 @@
-"""A deploy in which each thing goes wrong that can: every effect, before and after it, then recovery, then the promises.
+"""Operations in which each thing goes wrong that can: every effect, before and after it, then recovery, then the promises.
 
-The short form takes kill and one error at every point; BATON_FAULTS=all takes all accidents, and accidents in recovery.
+The short form takes kill and no space at every point of a deploy, and of the other kinds of operation a sample (BATON_SEED);
+BATON_FAULTS=all takes all accidents at every point of each kind, and accidents in recovery.
 """
 
 import os
@@ -8,74 +9,91 @@ import pathlib
 import random
 import unittest
 
+from kit.faultkinds import KINDS, Deploy
 from kit.faults import SIDES, ground
 from kit.runner import within
 
 EVERYTHING = os.environ.get("BATON_FAULTS") == "all"
-POINTS = pathlib.Path(__file__).with_name("points.txt")
+UPDATE = os.environ.get("BATON_UPDATE_POINTS") == "1"
+POINTS = pathlib.Path(__file__).with_name("points")
+FAULTS = {
+    "kill": "kill -9", "EIO": "the disk fails", "ENOSPC": "it is full", "hang": "it hangs, and somebody ends it",
+    "interrupt": "Ctrl-C", "hangup": "the terminal is gone",
+}  # fmt: skip
 SHARDS = 4
+# Of each kind, in the short form.
+SAMPLE = 36
 SEED = int(os.environ.get("BATON_SEED", "20261121"))
 
 
+def listed(kind):
+    return (POINTS / f"{kind.name}.txt").read_text().splitlines()
+
+
 class Points(unittest.TestCase):
-    @within(120)
-    def test_all_effects_are_known(self):
-        """A new effect is seen here first: BATON_UPDATE_POINTS=1 writes them down."""
-        with ground() as each:
-            found = [f"{point.words}\n" for point in each.points()]
-            print(f"{len(found)} effects, {2 * len(found)} points")
-            if os.environ.get("BATON_UPDATE_POINTS") == "1":
-                POINTS.write_text("".join(found))
-            self.assertEqual(found, POINTS.read_text().splitlines(keepends=True))
+    """A new effect is seen here first: BATON_UPDATE_POINTS=1 writes them down."""
 
 
-def attempts(fault):
-    """Every point of a deploy with this accident, in parts that run beside each other."""
+def known(kind):
+    def test(self):
+        with ground(kind()) as each:
+            found = [point.words for point in each.points()]
+            print(f"{kind.name}: {len(found)} effects, {2 * len(found)} points")
+            if UPDATE:
+                (POINTS / f"{kind.name}.txt").write_text("\n".join(found) + "\n")
+            self.assertEqual(found, listed(kind))
 
-    class Attempts(unittest.TestCase):
-        def shard(self, part):
-            with ground() as each:
-                points = each.points()
-                tries = [(point.number, side) for point in points for side in SIDES][part::SHARDS]
-                complaints = [text for number, side in tries for text in each.attempt(number, side, fault)]
-                print(f"{fault}: {len(tries)} of {2 * len(points)} points")
-                self.assertEqual(len(points), len(POINTS.read_text().splitlines()))
-                self.assertEqual(complaints, [])
-
-    for part in range(SHARDS):
-        name = f"test_{fault.lower()}_{part + 1}_of_{SHARDS}"
-        setattr(Attempts, name, within(1200)(lambda self, part=part: self.shard(part)))
-    return Attempts
+    return within(120)(test)
 
 
-class Kill(attempts("kill")):
-    """kill -9."""
+for each_kind in KINDS:
+    setattr(Points, f"test_all_effects_are_known_of_{each_kind.name.replace('-', '_')}", known(each_kind))
 
 
-class NoSpace(attempts("ENOSPC")):
-    """The effect fails, or its success is not known."""
+class Accidents(unittest.TestCase):
+    def attempts(self, kind, tries):
+        """Each of (number, side, fault), one after the other in one place."""
+        with ground(kind()) as each:
+            self.assertEqual([point.words for point in each.points()], listed(kind))
+            complaints = [text for number, side, fault in tries for text in each.attempt(number, side, fault)]
+            print(f"{kind.name}: {len(tries)} accidents")
+            self.assertEqual(complaints, [])
+
+    def all_points(self, kind, fault):
+        return [(number, side, fault) for number in range(1, len(listed(kind)) + 1) for side in SIDES]
+
+
+def complete(kind, fault, part):
+    return within(1800)(lambda self: self.attempts(kind, self.all_points(kind, fault)[part::SHARDS]))
+
+
+def sample(kind):
+    def test(self):
+        print(f"BATON_SEED={SEED}")
+        tries = [each for fault in FAULTS for each in self.all_points(kind, fault)]
+        self.attempts(kind, random.Random(SEED).sample(tries, SAMPLE))
+
+    return within(600)(test)
+
+
+for each_kind in KINDS:
+    for each_fault in FAULTS:
+        if EVERYTHING or (each_kind is Deploy and each_fault in ("kill", "ENOSPC")):
+            for each_part in range(SHARDS):
+                name = f"test_{each_kind.name.replace('-', '_')}_{each_fault.lower()}_{each_part + 1}_of_{SHARDS}"
+                setattr(Accidents, name, complete(each_kind, each_fault, each_part))
+    if not EVERYTHING:
+        setattr(Accidents, f"test_sample_of_{each_kind.name.replace('-', '_')}", sample(each_kind))
 
 
 if EVERYTHING:
-
-    class InputOutputError(attempts("EIO")):
-        """The disk fails."""
-
-    class Interrupt(attempts("interrupt")):
-        """Ctrl-C."""
-
-    class Hangup(attempts("hangup")):
-        """The terminal is gone."""
-
-    class Hang(attempts("hang")):
-        """It hangs, and somebody ends it."""
 
     class Twice(unittest.TestCase):
         @within(1800)
         def test_accidents_in_recovery(self):
             dice = random.Random(SEED)
             print(f"seed {SEED}")
-            with ground() as each:
+            with ground(Deploy()) as each:
                 count = len(each.points())
                 complaints = []
                 for _ in range(150):

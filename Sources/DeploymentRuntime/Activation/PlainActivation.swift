@@ -39,6 +39,17 @@ struct PlainActivation {
     try prove(verb, before, since: begun)
   }
 
+  /// Back to when there was no release: what the unit is without one runs again, or nothing does.
+  func leave() throws(StepFailure) {
+    guard let now = try state(), now.isUp else { return }
+    do throws(StepFailure) { return try activate(from: now) } catch { operation.audience.warn(error.what) }
+    try stop()
+  }
+
+  func stop() throws(StepFailure) {
+    try operation.effects.act(.bus, "stop \(unit.name)", planned: ()) { () throws(StepFailure) in try perform(.stop) }
+  }
+
   func state() throws(StepFailure) -> UnitState? {
     guard operation.effects.mode == .act else { return nil }
     return try bus { (bus) throws(BusError) in try UnitState(of: unit.name, bus) }

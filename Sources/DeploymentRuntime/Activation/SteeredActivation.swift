@@ -211,18 +211,36 @@ struct SteeredActivation {
       return try awaitStart(with: previous)
     }
     status = try unit.settled(within: .seconds(300), operation)
-    guard status.release == release, let previous else {
-      if status.release == release { operation.audience.warn("release \(release) serves on: there was none before it") }
-      return
-    }
-    try operation.effects.act(.control, "reload \(unit.name) to release \(previous)", planned: ()) {
+    guard status.release == release else { return }
+    guard let previous else { return try leave(release) }
+    try reload(to: previous, "to release \(previous)")
+  }
+
+  private func reload(to release: ReleaseID?, _ words: String) throws(StepFailure) {
+    try operation.effects.act(.control, "reload \(unit.name) \(words)", planned: ()) {
       () throws(StepFailure) in
       let verdict = try unit.asked { () throws(ClientError) in
-        try unit.client().act(.reload(wait: true, release: previous), patience: Self.patience) {
+        try unit.client().act(.reload(wait: true, release: release), patience: Self.patience) {
           operation.audience.note($0.text)
         }
       }
       guard verdict.succeeded else { throw StepFailure(verdict) }
+    }
+  }
+
+  /// Before the first release the service ran from its directory, or not at all.
+  private func leave(_ release: ReleaseID) throws(StepFailure) {
+    do throws(StepFailure) {
+      return try reload(to: nil, "without a release")
+    } catch {
+      operation.audience.warn("\(unit.name) does not run without a release: \(error.what)")
+    }
+    do throws(StepFailure) {
+      try PlainActivation(operation: operation, unit: unit).stop()
+    } catch {
+      throw StepFailure(
+        .failed, "release \(release) serves on, since there was none before it: \(error.what)",
+        next: "stop \(unit.name), then baton recover")
     }
   }
 

@@ -45,11 +45,24 @@ package struct ActivateStep: OperationStep {
     let hasMoved = current == release && previous != release
     if hasMoved { try pointBack(operation, previous) }
     if operation.isBooting { return }
+    do throws(StepFailure) {
+      try serveAgain(previous, instead: release, hasMoved, operation)
+    } catch {
+      // It serves on, and is to be whole.
+      if hasMoved, previous == nil { try? point(operation, to: release) }
+      throw error
+    }
+  }
+
+  private func serveAgain(
+    _ previous: ReleaseID?, instead release: ReleaseID, _ hasMoved: Bool, _ operation: Operation
+  ) throws(StepFailure) {
     if unit.control != nil, !isStopped(operation) {
       return try SteeredActivation(operation, unit).restore(previous, instead: release)
     }
-    guard hasMoved || operation.facts.isExposed, let previous else { return }
+    guard hasMoved || operation.facts.isExposed else { return }
     let activation = PlainActivation(operation: operation, unit: unit)
+    guard let previous else { return try activation.leave() }
     try activation.activate(from: activation.state())
     try proveStarted(operation, previous)
     // It was good before; what it says now is told and changes nothing.

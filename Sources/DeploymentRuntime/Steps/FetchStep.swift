@@ -39,7 +39,9 @@ package final class FetchStep: OperationStep {
     let layout = operation.layout
     let files = DurableFiles(operation.effects, operation: operation.id)
     try asFailure { () throws(SystemError) in
-      for directory in [layout.deploys, layout.releases] { try files.sweep(directory, of: operation.id) }
+      for directory in [layout.deploys, layout.releases, KnownContents.directory(layout)] {
+        try files.sweep(directory, of: operation.id)
+      }
     }
     guard let release = operation.facts.release, release != operation.facts.previous else { return }
     try Releases(layout, files).discard(release)

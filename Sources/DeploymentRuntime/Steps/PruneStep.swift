@@ -30,9 +30,8 @@ package struct PruneStep: OperationStep {
     let files = DurableFiles(operation.effects, operation: operation.id)
     if operation.effects.mode == .act {
       try asFailure { () throws(SystemError) in
-        for directory in [layout.directory, layout.releases, layout.backups, layout.deploys] {
-          try files.sweep(directory)
-        }
+        let places = [layout.directory, layout.releases, layout.backups, layout.deploys]
+        for directory in places + [KnownContents.directory(layout)] { try files.sweep(directory) }
       }
     }
     let plan = try plan(operation)

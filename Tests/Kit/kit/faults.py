@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import fcntl
 import hashlib
+import json
 import os
 import pathlib
 import re
@@ -44,11 +45,19 @@ class Ended:
         return any(found == (number, side) for found, _ in self.points)
 
 
-class Ground:
-    """A service under batond, deployed again and again: each try is one deploy on top of what the last one left."""
+@dataclasses.dataclass
+class Aim:
+    """What an operation starts from, a release or none, and the version that it is to bring."""
 
-    def __init__(self, deploy):
-        self.deploy = deploy
+    old: str | None
+    version: str
+
+
+class Ground:
+    """A service under batond, deployed again and again: each try is one operation on top of what the last one left."""
+
+    def __init__(self, deploy, kind):
+        self.deploy, self.kind = deploy, kind
         self.round = 0
         self.said = ""
         secrets = deploy.of.folder / "secrets.env"
@@ -59,20 +68,28 @@ class Ground:
         deploy.health = {
             "url": f"http://127.0.0.1:{deploy.of.port}/health", "passes": 1, "interval": "20ms", "deadline": "5s",
         }  # fmt: skip
-        self.next_version()
         # What runs before there is any release.
-        (deploy.of.app / "serve").chmod(0o755)
         deploy.of.engines["web"] = deploy.of.web(command=["./serve"], workers=1)
-        deploy.deployed()
+        kind.begin(self)
 
     # What is deployed
 
-    def next_version(self):
+    def next_version(self, more=()):
         self.round += 1
-        self.deploy.version(f"v{self.round}")
+        self.deploy.commit({"serve": self.program(), **dict(more)}, f"v{self.round}")
         return f"v{self.round}"
 
+    def program(self):
+        return self.deploy.program("--version-text", f"v{self.round}")
+
+    @property
+    def current(self):
+        """The release `current` names, or None."""
+        return self.deploy.current if os.path.lexists(self.deploy.directory / "current") else None
+
     def version_of(self, release):
+        if release is None:
+            return "none"
         text = (self.deploy.directory / "releases" / release / "serve").read_text()
         return re.search(r"--version-text' '(v\d+)'", text)[1]
 
@@ -110,13 +127,16 @@ class Ground:
         self.deploy.wait_idle()
         return Ended(process.returncode, said, points(log))
 
-    def points(self, *arguments):
-        """Every effect of a deploy that goes well, in its order."""
-        self.next_version()
-        done = self.run(*(arguments or ("deploy", "--foreground")))
+    def points(self):
+        """Every effect of an operation that goes well, in its order."""
+        self.kind.arrange(self)
+        done = self.run(*self.kind.arguments)
         if done.status != DONE:
-            raise AssertionError(f"the deploy ended with {done.status}:\n{done.said}")
-        return [Point(number, self.plain(words)) for (number, side), words in done.points if side == "before"]
+            raise AssertionError(f"it ended with {done.status}:\n{done.said}")
+        return self.effects(done)
+
+    def effects(self, ended):
+        return [Point(number, self.plain(words)) for (number, side), words in ended.points if side == "before"]
 
     def plain(self, words):
         """Without paths, ids, ports and times."""
@@ -124,7 +144,7 @@ class Ground:
             (str(self.deploy.directory), "DIR"), (str(self.deploy.of.folder), "HOME"), (str(self.deploy.of.port), "PORT"),
         ):  # fmt: skip
             words = words.replace(found, name)
-        words = re.sub(r"\d{8}T\d{6}Z-[0-9a-z]{7}-[0-9a-z]{4}", "RELEASE", words)
+        words = re.sub(r"\d{8}T\d{6}Z-([0-9a-z]{7}|none)-[0-9a-z]{4}", "RELEASE", words)
         words = re.sub(r"\d{8}T\d{6}Z-[0-9a-z]{4,}", "OPERATION", words)
         words = re.sub(r"\b[0-9a-f]{7,40}\b", "COMMIT", words)
         return re.sub(r"\d+", "N", words)
@@ -132,30 +152,32 @@ class Ground:
     # One try
 
     def attempt(self, number, side, fault, recovery_fault=None):
-        """A deploy with an accident, recovery, and what must hold then. The text says what does not."""
-        old, before, releases = self.deploy.current, self.deploy.operations(), self.releases()
-        new = self.next_version()
+        """An operation with an accident, recovery, and what must hold then. The text says what does not."""
+        aim, before = self.kind.arrange(self), self.deploy.operations()
+        releases = self.releases()
         with self.watched() as misses:
-            ended = self.run("deploy", "--foreground", fault=f"{number}:{side}:{fault}", hang=fault == "hang")
+            ended = self.run(*self.kind.arguments, fault=f"{number}:{side}:{fault}", hang=fault == "hang")
             if recovery_fault:
-                self.run("recover", fault=recovery_fault, where="recover")
+                first = self.run("recover", fault=recovery_fault, where="recover", hang=recovery_fault.endswith(":hang"))
+                self.met = bool(first.points) and first.reached(int(recovery_fault.split(":")[0]), recovery_fault.split(":")[1])
             recovered = self.run("recover", where="recover")
-        found = self.complaints(old, new, before, ended, recovered, is_killed=fault in ("kill", "hang"))
-        added = self.releases() - releases - {self.deploy.current}
+        self.recovery = [point.words for point in self.effects(recovered)]
+        found = self.complaints(aim, before, ended, recovered, is_killed=fault in ("kill", "hang"))
+        added = self.releases() - releases - {self.current}
         if added and not set(self.said_not_undone()) - set(before):
             found.append(f"releases that nobody deployed: {added}")
         if misses:
-            found.append(f"`current` was not there {len(misses)} times")
+            found.append(f"`current` led nowhere {len(misses)} times")
         if not ended.reached(number, side):
             found.append("the point was not reached")
         return [f"{number} {side} {fault}{f', recovery {recovery_fault}' if recovery_fault else ''}: {each}" for each in found]
 
-    def complaints(self, old, new, before, ended, recovered, is_killed):
+    def complaints(self, aim, before, ended, recovered, is_killed):
         found = []
-        current = self.deploy.current
+        current = self.current
         version = self.version_of(current)
-        is_new = version == new
-        if not is_new and current != old:
+        is_new = version == aim.version
+        if not is_new and current != aim.old:
             found.append(f"{current} is neither the old release nor the new one")
         if recovered.status != DONE:
             found.append(f"recovery ended with {recovered.status}: {recovered.said[-300:]}")
@@ -165,17 +187,22 @@ class Ground:
             found.append(f"exit code {ended.status}, and {version} is deployed: {ended.said[-300:]}")
         if self.answered() != version:
             found.append(f"{version} is deployed, and {self.answered()} answers")
-        found += self.damage(current)
+        if current:
+            found += self.damage(current)
+        found += self.way_back(current) + self.kind.complaints(self, is_new)
         history, said = self.deploy.history(), self.said_not_undone()
         left = [
-            path.name for folder in ("", "releases", "backups") for path in (self.deploy.directory / folder).glob(".tmp-*")
+            path.name for folder in ("", "releases", "backups", "deploys", "deploys/sources")
+            for path in (self.deploy.directory / folder).glob(".tmp-*")
             if not any(operation in path.name for operation in said)
         ]  # fmt: skip
         if left:
             found.append(f"left over: {left}")
-        with open(self.deploy.directory / "deploys/lock") as lock:
+        lock = self.deploy.directory / "deploys/lock"
+        with open(lock) if lock.exists() else contextlib.nullcontext() as file:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if file:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 found.append("the lock is held")
         states = [each["state"] for each in history if each["operation"] not in before]
@@ -187,6 +214,23 @@ class Ground:
             found.append("a secret is shown")
         return found
 
+    def way_back(self, current):
+        """What the ledger says of releases is so, and the last good one before this one is whole, or its archive is."""
+        records = json.loads(self.deploy.baton("releases", "--json").stdout)["releases"]
+        named = [(each["release"], each["verdict"]) for each in records if each["current"]]
+        if named != ([(current, "good")] if current else []):
+            return [f"`baton releases` has {named} as the current one"]
+        # The latest first; older ones may be pruned.
+        good = [each["release"] for each in records if each["verdict"] == "good" and not each["current"]]
+        found = []
+        for release in good[:1]:
+            if not self.damage(release):
+                continue
+            archives = [path.name for path in (self.deploy.directory / "backups").glob(f"{release}*.tar.zst")]
+            if not any(self.deploy.baton("backup", "verify", "--archive", name).returncode == 0 for name in archives):
+                found.append(f"{release} is good, and neither it nor an archive of it ({archives}) is whole")
+        return found
+
     def said_not_undone(self):
         """What the last operation with such a step could not remove, it says, and the next one removes it."""
         return [
@@ -195,7 +239,10 @@ class Ground:
         ][:1]  # fmt: skip
 
     def releases(self):
-        return {path.name for path in (self.deploy.directory / "releases").iterdir() if path.is_dir() and path.name[0] != "."}
+        folder = self.deploy.directory / "releases"
+        if not folder.exists():
+            return set()
+        return {path.name for path in folder.iterdir() if path.is_dir() and path.name[0] != "."}
 
     def damage(self, release):
         """What of a release is not as its manifest has it."""
@@ -222,8 +269,9 @@ class Ground:
 
     @contextlib.contextmanager
     def watched(self):
-        """Looks at `current` all the time: the times it was not there."""
-        misses, end = [], threading.Event()
+        """Looks at `current` all the time: the times it was not there, or led nowhere. Before there is a first release
+        it need not be there."""
+        misses, end, may_miss = [], threading.Event(), self.current is None
 
         def look():
             path = self.deploy.directory / "current"
@@ -231,7 +279,8 @@ class Ground:
                 try:
                     os.stat(path)
                 except OSError as error:
-                    misses.append(error)
+                    if not may_miss or self.leads_nowhere(path):
+                        misses.append(error)
                 end.wait(0.0005)
 
         watcher = threading.Thread(target=look)
@@ -241,6 +290,15 @@ class Ground:
         finally:
             end.set()
             watcher.join()
+
+
+    @staticmethod
+    def leads_nowhere(path):
+        try:
+            target = os.readlink(path)
+        except FileNotFoundError:
+            return False
+        return not (path.parent / target).exists() and os.path.lexists(path) and os.readlink(path) == target
 
 
 def points(log):
@@ -255,11 +313,11 @@ def points(log):
 
 
 @contextlib.contextmanager
-def ground():
+def ground(kind):
     if not pathlib.Path(programs.path("baton")).resolve().parts[-2] == "debug":
         raise AssertionError("faults are for builds for debugging: --bin .build/debug")
     # Most of a deploy is waiting for the disk, which is not the question here.
     if os.access("/dev/shm", os.W_OK):
         tempfile.tempdir = "/dev/shm"
     with deployed() as deploy:
-        yield Ground(deploy)
+        yield Ground(deploy, kind)
