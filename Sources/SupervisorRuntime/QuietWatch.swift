@@ -6,7 +6,7 @@ import Vocabulary
 final class QuietWatch {
   private let loop: EventLoop
   private let descriptor: Descriptor
-  private let port: UInt16?
+  private let internet: SocketAddress.InternetAddress?
   private let done: (Int) -> Void
   private var halfOpen: Set<SocketDiagnosis.Peer> = []
   private var timer: TimerToken?
@@ -22,7 +22,7 @@ final class QuietWatch {
     self.descriptor = descriptor
     self.done = done
     deadline = .monotonicNow() + Self.limit
-    port = if case .tcp(let internet) = address { internet.port } else { nil }
+    internet = if case .tcp(let internet) = address { internet } else { nil }
   }
 
   func start() {
@@ -33,7 +33,7 @@ final class QuietWatch {
   func cancel() { loop.cancel(timer) }
 
   private func openHandshakes() -> Set<SocketDiagnosis.Peer> {
-    port.flatMap { try? SocketDiagnosis.halfOpen(onPort: $0) } ?? []
+    internet.flatMap { try? SocketDiagnosis.halfOpen(at: $0) } ?? []
   }
 
   private func look() {

@@ -48,11 +48,11 @@ import Vocabulary
     let client = try Loopback.start(port: address.port)
     try #require(!Loopback.wait([client], for: POLLOUT).isEmpty)
     let peer = SocketDiagnosis.Peer(address: Loopback.v4, port: try KernelAddress.local(of: client).port)
-    #expect(try SocketDiagnosis.halfOpen(onPort: address.port) == [peer])
+    #expect(try SocketDiagnosis.halfOpen(at: address) == [peer])
     #expect(!listener.isReadable)
     #expect(write(client.raw, "x", 1) == 1)
     try #require(!Loopback.wait([listener], for: POLLIN).isEmpty)
-    #expect(try SocketDiagnosis.halfOpen(onPort: address.port).isEmpty)
+    #expect(try SocketDiagnosis.halfOpen(at: address).isEmpty)
   }
 
   @Test func `hundreds of sockets of a port do not overflow the answer`() throws {
