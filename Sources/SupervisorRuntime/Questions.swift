@@ -16,6 +16,7 @@ final class Questions {
 
   private static let readinessInterval = Duration.milliseconds(25)
   private static let pendingInterval = Duration.milliseconds(500)
+  private static let timeToDie = Duration.milliseconds(20)
   private static let commandLimit = Duration.seconds(10)
 
   init(loop: EventLoop, listeners: Listeners, workers: Workers) {
@@ -166,7 +167,9 @@ final class Questions {
     let probe = HTTPProbe(loop: loop, request: request) { [weak self] result in
       switch result {
       case .passed: finish(self?.listeners.misplaced(listener))
-      case .failed(let why): finish("\(prove.path) on \(listener.key): \(why)")
+      case .failed(let why):
+        // A program that dies resets its connections before it is seen dead, and its end says more than they do.
+        _ = self?.loop.schedule(after: Self.timeToDie) { finish("\(prove.path) on \(listener.key): \(why)") }
       }
     }
     probes[key] = probe
