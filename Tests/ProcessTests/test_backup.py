@@ -40,7 +40,9 @@ class Backup(unittest.TestCase):
             one.baton("create")
             archive = one.directory / "backups" / one.archives[0]
             data = bytearray(archive.read_bytes())
-            data[len(data) // 2] ^= 1
+            # One bit may be harmless: a match at another distance gives the same bytes in repeating data.
+            middle = slice(len(data) // 2, len(data) // 2 + 32)
+            data[middle] = bytes(byte ^ 0xFF for byte in data[middle])
             archive.write_bytes(data)
             done = one.baton("verify")
             self.assertEqual(done.returncode, 1)
