@@ -32,7 +32,7 @@ def run(bench, measure, start_ms, turns, reloads, seconds):
     arguments = ["--version-text", "v1", "--start-delay", str(start_ms)]
     kinds = [Floor, Batond, ServerStarter] + ([Nginx] if start_ms < 1000 else [])
     with bench.running(measure, kinds, WORKERS, arguments) as subjects:
-        done = dict.fromkeys(subjects, 0)
+        pairs = {subject: 0 for subject in subjects}
         loads = {subject: Load(bench.tools, subject.url, RATE) for subject in subjects}
         for load in loads.values():
             load.pause()
@@ -40,31 +40,35 @@ def run(bench, measure, start_ms, turns, reloads, seconds):
             for subject in list(subjects):
                 bench.say(f"{measure.key} {turn + 1}: {subject.name}")
                 with bench.or_left_out(measure, subjects, subject):
-                    done[subject] += one_turn(subject, loads[subject], turn, reloads, seconds)
+                    pairs[subject] = one_turn(subject, loads[subject], pairs[subject], reloads, seconds)
         for subject, load in loads.items():
             report = load.report()
             if subject in subjects:
-                tell(measure, subject, done[subject], report, turns)
+                tell(measure, subject, report, pairs[subject])
 
 
-def one_turn(subject, load, turn, reloads, seconds):
-    """A few reloads, then as long without any, and again: what else the machine does meets both. Returns how many."""
-    end, count = time.monotonic() + seconds, 0
-    while count < reloads and time.monotonic() < end:
+def one_turn(subject, load, pair, reloads, seconds):
+    """A few reloads, then as long without any, and again; returns the number of the next such pair.
+
+    What else the machine does comes and goes within seconds and makes p99.9 five times as long: only neighbours can be
+    compared, so each pair gives one ratio.
+    """
+    end, last = time.monotonic() + seconds, pair + reloads // RELOADS_A_STEP
+    while pair < last and time.monotonic() < end:
         began = time.monotonic()
-        load.phase(f"reload {turn}")
+        load.phase(f"reload {pair}")
         for _ in range(RELOADS_A_STEP):
             subject.reload()
-            count += 1
-        load.phase(f"steady {turn}")
+        load.phase(f"steady {pair}")
         time.sleep(time.monotonic() - began)  # how long is measured
+        pair += 1
     load.pause()
-    return count
+    return pair
 
 
-def tell(measure, subject, reloads, report, turns):
-    steady, reload = ([report["phases"][f"{name} {turn}"] for turn in range(turns)] for name in ("steady", "reload"))
-    measure.set(subject, "reloads", reloads)
+def tell(measure, subject, report, pairs):
+    steady, reload = ([report["phases"][f"{name} {pair}"] for pair in range(pairs)] for name in ("steady", "reload"))
+    measure.set(subject, "reloads", pairs * RELOADS_A_STEP)
     measure.set(subject, "requests", report["sent"])
     measure.set(subject, "failed", report["failed"])
     for name, phases in (("steady", steady), ("reload", reload)):
@@ -76,7 +80,7 @@ def tell(measure, subject, reloads, report, turns):
                   for before, during in zip(steady, reload)]
         measure.set(subject, f"p99.9 reload ÷ steady{label}", Figure(ratios, unit="", digits=2))
     whole = quantile(reload, "both", 0.999) / max(1, quantile(steady, "both", 0.999))
-    measure.set(subject, "all turns together", Figure([whole], unit="", digits=2))
+    measure.set(subject, "all pairs together", Figure([whole], unit="", digits=2))
     slowest = max(phase["latency_us"]["both"]["max"] for phase in reload)
     measure.set(subject, "slowest in reload", Figure([slowest / 1000]))
     failures = ", ".join(f"{kind} {count}" for kind, count in report["failures"].items() if count)
