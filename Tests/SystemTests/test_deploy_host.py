@@ -169,7 +169,7 @@ class Rights(unittest.TestCase):
         with installed() as it:
             host = Host(it)
             it.start()
-            for verb in ("reload", "restart", "reload-or-restart", "stop", "start"):
+            for verb in ("reload", "restart", "reload-or-restart", "reset-failed", "stop", "start"):
                 done = host.act(verb, "baton@demo.service")
                 self.assertEqual(done.returncode, 0, f"{verb}: {done.stderr}")
             for name, unit in (("other", "other.service"), ("third", "third.service")):

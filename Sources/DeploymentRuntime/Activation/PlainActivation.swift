@@ -79,7 +79,11 @@ struct PlainActivation {
   }
 
   private func perform(_ verb: UnitVerb) throws(StepFailure) {
-    let result = try bus { (bus) throws(BusError) in try bus.perform(verb, unit.name, within: limit(bus)) }
+    let result = try bus { (bus) throws(BusError) in
+      // A release that crashes at once used up all starts that the unit has; the one before must not pay for it.
+      if verb != .stop { try? bus.resetFailed(unit.name) }
+      return try bus.perform(verb, unit.name, within: limit(bus))
+    }
     guard result != .done else { return }
     throw failed("\(verb.rawValue) of \(unit.name) ended with \"\(result)\"")
   }

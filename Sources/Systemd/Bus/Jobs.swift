@@ -92,6 +92,12 @@ extension SystemBus {
     return try wait(for: path, in: finished, attempt, until: .monotonicNow() + limit)
   }
 
+  /// Forgets that the unit failed, and how often it was started lately: StartLimitBurst= counts anew. Source:
+  /// ResetFailedUnit in org.freedesktop.systemd1(5).
+  public func resetFailed(_ name: String) throws(BusError) {
+    try manager("reset-failed \(name)", "ResetFailedUnit", [.string(name)]) { _ in () }
+  }
+
   /// systemd sends signals only to those who asked; asking twice is no error.
   private func subscribe() throws(BusError) {
     do {

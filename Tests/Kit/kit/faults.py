@@ -139,15 +139,8 @@ class Ground:
         return [Point(number, self.plain(words)) for (number, side), words in ended.points if side == "before"]
 
     def plain(self, words):
-        """Without paths, ids, ports and times."""
-        for found, name in (
-            (str(self.deploy.directory), "DIR"), (str(self.deploy.of.folder), "HOME"), (str(self.deploy.of.port), "PORT"),
-        ):  # fmt: skip
-            words = words.replace(found, name)
-        words = re.sub(r"\d{8}T\d{6}Z-([0-9a-z]{7}|none)-[0-9a-z]{4}", "RELEASE", words)
-        words = re.sub(r"\d{8}T\d{6}Z-[0-9a-z]{4,}", "OPERATION", words)
-        words = re.sub(r"\b[0-9a-f]{7,40}\b", "COMMIT", words)
-        return re.sub(r"\d+", "N", words)
+        of = self.deploy.of
+        return plain(words, ((self.deploy.directory, "DIR"), (of.folder, "HOME"), (of.port, "PORT")))
 
     # One try
 
@@ -245,20 +238,7 @@ class Ground:
         return {path.name for path in folder.iterdir() if path.is_dir() and path.name[0] != "."}
 
     def damage(self, release):
-        """What of a release is not as its manifest has it."""
-        folder = self.deploy.directory / "releases"
-        manifest = folder / f"{release}.manifest"
-        if not manifest.exists():
-            return [f"{release} has no manifest"]
-        found = []
-        for line in manifest.read_text().splitlines():
-            words = line.split(" ", 4)
-            if words[0] != "f" or len(words) != 5:
-                continue
-            path = folder / release / words[4]
-            if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != words[3]:
-                found.append(f"{release}/{words[4]} is not what was deployed")
-        return found
+        return damage(self.deploy.directory / "releases", release)
 
     def leaks(self):
         """Whether the secret lies anywhere below the directory."""
@@ -310,6 +290,32 @@ def points(log):
         number, side, words = line.split(" ", 2)
         found.append(((int(number), side), words))
     return found
+
+
+def damage(folder, release):
+    """What of a release is not as its manifest has it."""
+    manifest = folder / f"{release}.manifest"
+    if not manifest.exists():
+        return [f"{release} has no manifest"]
+    found = []
+    for line in manifest.read_text().splitlines():
+        words = line.split(" ", 4)
+        if words[0] != "f" or len(words) != 5:
+            continue
+        path = folder / release / words[4]
+        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != words[3]:
+            found.append(f"{release}/{words[4]} is not what was deployed")
+    return found
+
+
+def plain(words, names):
+    """Without paths, ids, ports and times."""
+    for found, name in names:
+        words = words.replace(str(found), name)
+    words = re.sub(r"\d{8}T\d{6}Z-([0-9a-z]{7}|none)-[0-9a-z]{4}", "RELEASE", words)
+    words = re.sub(r"\d{8}T\d{6}Z-[0-9a-z]{4,}", "OPERATION", words)
+    words = re.sub(r"\b[0-9a-f]{7,40}\b", "COMMIT", words)
+    return re.sub(r"\d+", "N", words)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,86 @@
+"""Accidents in deploys to a unit of systemd's own, in a lab machine: around every effect from its pointer's move to the
+proof, and with the power gone there. The short form takes a sample (BATON_SEED), BATON_FAULTS=all all of them.
+"""
+
+import os
+import pathlib
+import random
+import unittest
+
+from kit import machine
+from kit.faults import SIDES
+from kit.plainfaults import DIRECTORY, UNIT, plain_ground
+from kit.runner import within
+from kit.waiting import wait_until
+
+EVERYTHING = os.environ.get("BATON_FAULTS") == "all"
+UPDATE = os.environ.get("BATON_UPDATE_POINTS") == "1"
+SEED = int(os.environ.get("BATON_SEED", "20261121"))
+POINTS = pathlib.Path(__file__).with_name("points") / "plain-unit.txt"
+
+
+@unittest.skipIf(machine.missing() is not None, machine.missing())
+class PlainUnit(unittest.TestCase):
+    def listed(self, ground):
+        """The points of the activation, which are known."""
+        found = [point.words for point in ground.points()]
+        if UPDATE:
+            POINTS.write_text("\n".join(found) + "\n")
+        self.assertEqual(found, POINTS.read_text().splitlines())
+        first = next(number for number, words in enumerate(found, 1) if words.endswith("intends activate"))
+        last = next(number for number, words in enumerate(found, 1) if words.endswith("did mark-good"))
+        return [(number, side) for number in range(first, last + 1) for side in SIDES]
+
+    def attempts(self, faults, sample):
+        with plain_ground() as ground:
+            ground.first()
+            listed = self.listed(ground)
+            tries = [(*point, fault) for fault in faults for point in listed]
+            if not EVERYTHING:
+                print(f"BATON_SEED={SEED}")
+                tries = random.Random(SEED).sample(tries, sample)
+            complaints = [text for each in tries for text in ground.attempt(*each)]
+            print(f"plain unit: {len(tries)} accidents")
+            self.assertEqual(complaints, [])
+
+    @within(3600 if EVERYTHING else 240)
+    def test_accidents_around_its_activation(self):
+        self.attempts(("kill", "EIO", "ENOSPC", "interrupt", "hangup"), 16)
+
+    @within(3600 if EVERYTHING else 240)
+    def test_power_that_goes_in_its_activation(self):
+        self.attempts(("power",), 5)
+
+    @within(120)
+    def test_a_first_release_that_fails_its_proof_leaves_no_unit_that_runs(self):
+        with plain_ground() as ground:
+            ground.it.health["check"][0]["status"] = [418]
+            ground.it.health["deadline"] = "1s"
+            ground.it.write()
+            ground.next_version()
+            status, said, _ = ground.run(*ground.arguments("--no-rollback"))
+            self.assertEqual(status, 1, said)
+            self.assertEqual((ground.it.current, ground.it.names("releases")), (None, []), said)
+            self.assertNotIn(ground.it.machine.property(UNIT, "ActiveState"), ("active", "activating"))
+            self.assertFalse(ground.it.machine.path(f"{DIRECTORY}/current").is_symlink())
+
+    @within(120)
+    def test_one_that_crashes_until_systemd_gives_up_leads_back(self):
+        with plain_ground() as ground:
+            ground.it.drop_in("[Unit]\nStartLimitIntervalSec=300\nStartLimitBurst=2\n[Service]\nRestartSec=10ms\n", unit=UNIT)
+            ground.it.bake = {"for": "5s", "interval": "100ms"}
+            ground.it.write()
+            ground.first()
+            old = ground.it.current
+            ground.next_version()
+            main = ground.place / "work/built/main"
+            main.write_text("#!/bin/sh\nsleep 1\nexit 3\n")  # SLEEPS
+            words = [word for word in ground.arguments() if word != "--quick"]
+            status, said, _ = ground.run(*words)
+            self.assertEqual((status, ground.it.current), (1, old), said)
+            self.assertEqual(ground.it.property("ActiveState"), "active")
+            wait_until(lambda: ground.it.answered_by() == "v1", 10, lambda: ground.it.journal())
+
+
+if __name__ == "__main__":
+    unittest.main()
