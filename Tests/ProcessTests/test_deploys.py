@@ -218,6 +218,19 @@ class Deploys(unittest.TestCase):
             left = subprocess.run(["find", str(deploy.directory), "-name", ".tmp-*"], capture_output=True, text=True).stdout
             self.assertEqual(left, "")
 
+    def test_a_bake_that_goes_on_after_the_last_word_does_not_hide_it(self):
+        with deployed() as deploy:
+            deploy.bake = {"for": "30s", "interval": "100ms"}
+            done = deploy.baton("deploy", "--foreground", "--detach-bake")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            baking = deploy.start("recover", "--bake")
+            deploy.wait_said('"step":"bake","phase":"began"')
+            baking.kill()
+            baking.communicate()
+            done = deploy.baton("deploy", "--attach")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn("bake is still to come", done.stdout)
+
 
 def releases_there(deploy):
     return [path.name for path in (deploy.directory / "releases").iterdir() if path.is_dir()]

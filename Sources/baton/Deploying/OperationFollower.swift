@@ -28,6 +28,7 @@ struct OperationFollower {
     let reader = OperationNewsReader(service.layout, id)
     let interruptions = Interruptions()
     var shown: [String] = []
+    var latest: OperationVerdict?
     while true {
       let gone = isGone
       // Looked at before the last reading, so that nothing it said is missed.
@@ -36,13 +37,21 @@ struct OperationFollower {
         for item in news {
           // What was recovered, or baked later, has a second one: the last counts.
           verdict = item.verdict
+          latest = verdict ?? latest
           if item.kind == .output, let text = item.text { shown.append(text) }
           display.show(item)
         }
         shown = shown.suffix(200)
       }
-      if let verdict { return .verdict(verdict, shown: Set(shown)) }
-      if gone { return hasBegun ? .died : .ignored }
+      if let verdict {
+        awaitEnd()
+        return .verdict(verdict, shown: Set(shown))
+      }
+      if gone {
+        // It ended, and somebody goes on after it: a bake that was left for later.
+        if let latest { return .verdict(latest, shown: Set(shown)) }
+        return hasBegun ? .died : .ignored
+      }
       switch interruptions.taken() {
       case 0: break
       case 1:
