@@ -68,7 +68,8 @@ let package = Package(
     layer("Settings", ["Vocabulary", "LinuxSystem", "CToml"]),
     layer("Ledger", ["Vocabulary", "LinuxSystem", "CLinux", "CSQLite"]),
     layer(
-      "SupervisorRuntime", ["Vocabulary", "LinuxSystem", "CLinux", "Systemd", "Supervision", "Settings", "Ledger"]),
+      "SupervisorRuntime",
+      ["Vocabulary", "LinuxSystem", "CLinux", "JSON", "Systemd", "Supervision", "Settings", "Ledger"]),
     // HTTP questions; in `baton`, never in `batond`.
     layer("Probing", ["Vocabulary", "LinuxSystem", "JSON", "CCurl"]),
 
@@ -119,7 +120,8 @@ let package = Package(
         "Ledger",
       ]),
     tests(of: "baton", ["Vocabulary", "Settings"], name: "DoctorTests"),
-    tests(of: "SupervisorRuntime", ["Vocabulary", "LinuxSystem", "CLinux", "Systemd", "Supervision", "Settings"]),
+    tests(
+      of: "SupervisorRuntime", ["Vocabulary", "LinuxSystem", "CLinux", "JSON", "Systemd", "Supervision", "Settings"]),
     .testTarget(
       name: "ControlTests",
       dependencies: [

@@ -16,3 +16,7 @@ char cl_attribute(const char *path, const char *name) {
   char value = 0;
   return getxattr(path, name, &value, 1) == 1 ? value : 0;
 }
+
+int cl_open_process(pid_t pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
+
+char **cl_environment(void) { return environ; }

@@ -92,7 +92,7 @@ package enum Interface {
     # How a long act ended. exitCode is what baton would exit with.
     type Verdict (
       operation: string,
-      act: (start, reload, restart, stop, scale),
+      act: (start, reload, restart, stop, scale, upgrade),
       outcome: (done, accepted, failed, needsPerson, settingsWrong),
       exitCode: int,
       what: string,
@@ -183,6 +183,10 @@ package enum Interface {
     # Changes how many workers an engine has, until the settings are read again.
     method Scale(engine: string, workers: int, wait: ?bool) -> (progress: ?Progress, verdict: ?Verdict)
 
+    # Puts the program that lies where this one was started from in its place: same pid, workers and sockets. Waits for what
+    # is under way, and answers from the new program.
+    method Upgrade(wait: ?bool) -> (progress: ?Progress, verdict: ?Verdict)
+
     # Stops everything in order, then the supervisor itself; with now, without waiting for work that was taken.
     method Stop(now: ?bool, wait: ?bool) -> (progress: ?Progress, verdict: ?Verdict)
 
@@ -205,7 +209,7 @@ package enum Interface {
     # The act ended otherwise than asked: what failed, what holds now, what to do next.
     error Failed (
       operation: string,
-      act: (start, reload, restart, stop, scale),
+      act: (start, reload, restart, stop, scale, upgrade),
       outcome: (done, accepted, failed, needsPerson, settingsWrong),
       exitCode: int,
       what: string,

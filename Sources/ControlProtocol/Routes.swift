@@ -40,6 +40,7 @@ package enum Request: Hashable, Sendable {
   case abort(OperationID)
   case probe(OperationID, socket: SocketName)
   case restart(wait: Bool)
+  case upgrade(wait: Bool)
   case stop(now: Bool, wait: Bool)
   case scale(engine: EngineName, workers: Int, wait: Bool)
   case events(limit: Int, follow: Bool)
@@ -111,6 +112,9 @@ package struct Route: Sendable {
         engine: try fields.required("engine"),
         workers: try bounded(workers, 0...Request.maximumWorkers, "workers") ?? workers,
         wait: try fields.optional("wait") ?? true)
+    },
+    Route("io.baton.Service.Upgrade", .change) { (fields: inout Fields) throws(ShapeError) in
+      .upgrade(wait: try fields.optional("wait") ?? true)
     },
     Route("io.baton.Service.Stop", .change) { (fields: inout Fields) throws(ShapeError) in
       .stop(now: try fields.optional("now") ?? false, wait: try fields.optional("wait") ?? true)
@@ -189,6 +193,9 @@ extension Request {
     case .restart(let wait):
       members.append("wait", wait)
       return Call(method: "io.baton.Service.Restart", parameters: .object(members))
+    case .upgrade(let wait):
+      members.append("wait", wait)
+      return Call(method: "io.baton.Service.Upgrade", parameters: .object(members))
     case .stop(let now, let wait):
       members.append("now", now)
       members.append("wait", wait)

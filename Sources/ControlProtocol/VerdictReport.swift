@@ -22,7 +22,7 @@ package struct VerdictReport: Hashable, Sendable {
   package static let maximumLines = 20
   package static let maximumLineBytes = 512
 
-  package enum Act: String, JSONWord, Hashable, Sendable { case start, reload, restart, stop, scale }
+  package enum Act: String, JSONWord, Hashable, Sendable { case start, reload, restart, stop, scale, upgrade }
 
   package enum Outcome: String, JSONWord, Hashable, Sendable {
     case done

@@ -232,6 +232,7 @@ final class ControlConnection {
       let (answer, socket) = try handler.probe(operation, socket: socket)
       if !call.oneway { send(CallReply(parameters: answer.json).message, with: socket) }
     case .restart(let wait): handler.restart(outcome(of: .restart, wait, for: call))
+    case .upgrade(let wait): handler.upgrade(outcome(of: .upgrade, wait, for: call))
     case .stop(let now, let wait): handler.stop(now: now, outcome(of: .stop, wait, for: call))
     case .scale(let engine, let workers, let wait):
       handler.scale(engine: engine, workers: workers, outcome(of: .scale, wait, for: call))
@@ -285,6 +286,34 @@ final class ControlConnection {
     return sink
   }
 
+  // MARK: Over an upgrade
+
+  /// nil unless one reply is all that is left to do here.
+  var handedOver: ControlServer.HandedOver? {
+    guard isOpen, !inputEnded, !hasOutput, input.count == 0, resumption == nil, let current else { return nil }
+    let wait: ControlServer.HandedOver.Wait
+    if let sink = current.sink {
+      guard sink.isOpen, current.more else { return nil }
+      wait = .events
+    } else {
+      guard current.reply?.act == .upgrade else { return nil }
+      wait = .verdict
+    }
+    return ControlServer.HandedOver(descriptor: descriptor.raw, wait: wait, more: current.more)
+  }
+
+  func resumeUpgrade(more: Bool) -> ControlReply {
+    let reply = outcome(of: .upgrade, true, for: Request.upgrade(wait: true).call(more: more))
+    watch()
+    return reply
+  }
+
+  func resumeEvents() -> EventSink {
+    let sink = sink(for: Request.events(limit: 0, follow: true).call(more: true), follow: true)
+    watch()
+    return sink
+  }
+
   /// A reply that is not the last. Only callers that asked for `more` get it.
   private func news(_ reply: CallReply, of number: UInt64?) {
     guard let current, current.number == number, current.more else { return }
@@ -329,5 +358,13 @@ final class ControlConnection {
     registration = nil
     descriptor.close()
     reply?.leave()
+  }
+}
+
+extension Request {
+  fileprivate func call(more: Bool) -> Call {
+    var call = call
+    call.more = more
+    return call
   }
 }

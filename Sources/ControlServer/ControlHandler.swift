@@ -16,6 +16,7 @@ package protocol ControlHandler: AnyObject {
   /// The socket goes to the caller; nil where the reply has a path.
   func probe(_ operation: OperationID, socket: SocketName) throws(ControlError) -> (ProbeReply, Descriptor?)
   func restart(_ reply: ControlReply)
+  func upgrade(_ reply: ControlReply)
   /// With `now` what was taken is cut instead of finished.
   func stop(now: Bool, _ reply: ControlReply)
   func scale(engine: EngineName, workers: Int, _ reply: ControlReply)

@@ -11,7 +11,7 @@ package final class ControlReply {
   /// The caller hung up before the end. Called once, on the loop's thread.
   package var callerLeft: () -> Void = {}
   private let waits: Bool
-  private let act: VerdictReport.Act
+  let act: VerdictReport.Act
   private var operation: OperationID?
   private var send: ((Answer) -> Void)?
 

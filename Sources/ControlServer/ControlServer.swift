@@ -29,9 +29,11 @@ package final class ControlServer {
 
   /// Listens at `path`, and takes it over from whoever had it: the caller makes sure that no other batond uses it (the
   /// lock). `handler` is kept weakly; calls that come without one are answered with an error.
+  ///
+  /// `resumed` is the listener of another image of this program, which goes on with its queue.
   package init(
     path: String, loop: EventLoop, handler: any ControlHandler, policy: AccessPolicy, version: String,
-    limits: ControlLimits = ControlLimits()
+    limits: ControlLimits = ControlLimits(), resumed: Descriptor? = nil
   ) throws {
     self.path = path
     self.loop = loop
@@ -40,14 +42,19 @@ package final class ControlServer {
     self.version = version
     self.limits = limits
     rate = CallRate(limits)
-    // Anyone may connect; what they may do is asked of the kernel, not of the path.
+    let listener = try resumed ?? Self.listen(at: path)
+    self.listener = listener
+    registration = try loop.register(listener, events: .read) { [unowned self] _ in acceptSome() }
+  }
+
+  /// Anyone may connect; what they may do is asked of the kernel, not of the path.
+  private static func listen(at path: String) throws -> Descriptor {
     let fresh = path + ".new"
     unlink(fresh)
     let listener = try ListeningSocket.unix(
       fresh, .init(backlog: 128, nonblocking: true), mode: 0o666, owner: nil, group: nil)
-    self.listener = listener
     try retrying("put in place", path) { rename(fresh, path) }
-    registration = try loop.register(listener, events: .read) { [unowned self] _ in acceptSome() }
+    return listener
   }
 
   deinit {
@@ -97,18 +104,57 @@ package final class ControlServer {
     }
   }
 
-  private func take(_ descriptor: Descriptor) throws(SystemError) {
+  private func caller(of descriptor: Descriptor) throws(SystemError) -> Caller {
     let peer = try descriptor.peerCredentials()
-    let caller = Caller(pid: peer.pid, uid: peer.user, gid: peer.group, groups: try descriptor.peerGroups())
+    return Caller(pid: peer.pid, uid: peer.user, gid: peer.group, groups: try descriptor.peerGroups())
+  }
+
+  private func take(_ descriptor: Descriptor) throws(SystemError) {
+    let caller = try caller(of: descriptor)
     if let refusal = refusal(of: caller) {
       let message = refusal.reply.message
       // Into an empty buffer it fits; a caller that does not read it loses only the reason.
       _ = send(descriptor.raw, message, message.count, Int32(MSG_NOSIGNAL))
       return
     }
-    let connection = try ControlConnection(descriptor, caller: caller, server: self)
+    admit(try ControlConnection(descriptor, caller: caller, server: self))
+  }
+
+  private func admit(_ connection: ControlConnection) {
     connections[ObjectIdentifier(connection)] = connection
     if sweep == nil { scheduleSweep() }
+  }
+
+  // MARK: Over an upgrade
+
+  /// A caller whose last reply another image of this program can give.
+  package struct HandedOver: Hashable, Sendable {
+    package enum Wait: Hashable, Sendable { case verdict, events }
+    package let descriptor: Int32
+    package let wait: Wait
+    package let more: Bool
+  }
+
+  /// The listening socket, and the callers that wait for the verdict on an upgrade or for events and for nothing else.
+  /// Nothing is changed here; the others are hung up on when this image ends, and connect again.
+  package var handedOver: (listener: Int32, connections: [HandedOver]) {
+    (listener?.raw ?? -1, connections.values.compactMap(\.handedOver).sorted { $0.descriptor < $1.descriptor })
+  }
+
+  /// A caller that asked another image of this program for the upgrade.
+  package func resumeUpgrade(of descriptor: Descriptor, more: Bool) throws(SystemError) -> ControlReply {
+    try resume(descriptor).resumeUpgrade(more: more)
+  }
+
+  /// A caller that asked another image of this program what happens, and has heard all until now.
+  package func resumeEvents(of descriptor: Descriptor) throws(SystemError) -> EventSink {
+    try resume(descriptor).resumeEvents()
+  }
+
+  private func resume(_ descriptor: Descriptor) throws(SystemError) -> ControlConnection {
+    let connection = try ControlConnection(descriptor, caller: try caller(of: descriptor), server: self)
+    admit(connection)
+    return connection
   }
 
   private func refusal(of caller: Caller) -> ControlError? {

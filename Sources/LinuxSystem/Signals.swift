@@ -71,6 +71,14 @@ package final class SignalSource {
     return SignalMask(set: before)
   }
 
+  /// For an image that began with everything blocked (``blockAll()``): only `signals` stay so, for a source made later.
+  package static func unblockAll(but signals: [Signal]) {
+    var set = sigset_t()
+    sigemptyset(&set)
+    for signal in signals { sigaddset(&set, signal.number) }
+    pthread_sigmask(SIG_SETMASK, &set, nil)
+  }
+
   package static func restoreMask(_ mask: SignalMask) {
     var set = mask.set
     pthread_sigmask(SIG_SETMASK, &set, nil)
@@ -80,10 +88,4 @@ package final class SignalSource {
 /// A saved set of blocked signals.
 package struct SignalMask {
   fileprivate let set: sigset_t
-  /// Nothing blocked: what a new image starts from after its signalfd is in place.
-  package static var none: SignalMask {
-    var set = sigset_t()
-    sigemptyset(&set)
-    return SignalMask(set: set)
-  }
 }

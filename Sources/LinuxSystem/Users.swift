@@ -9,6 +9,14 @@ package enum Users {
     package let group: UInt32
     package let home: String
     package let shell: String
+
+    package init(name: String, id: UInt32, group: UInt32, home: String, shell: String) {
+      self.name = name
+      self.id = id
+      self.group = group
+      self.home = home
+      self.shell = shell
+    }
   }
 
   package static func user(named name: String) -> User? {

@@ -2,7 +2,7 @@ package import Vocabulary
 
 /// An engine of one generation: its workers, and how far it has come.
 package struct Engine: Hashable, Sendable {
-  package enum Phase: Hashable, Sendable {
+  package enum Phase: String, Hashable, Sendable {
     /// Not yet to be started: it comes after others, or its predecessor must end first.
     case held
     case started
@@ -63,8 +63,8 @@ package struct Generation: Hashable, Sendable {
     /// Listeners that were steered away from and still hold connections.
     package internal(set) var unquiet: Set<ListenerID>
     /// Else it was a candidate that was given up.
-    let hasServed: Bool
-    var isCut = false
+    package let hasServed: Bool
+    package internal(set) var isCut = false
 
     var deadline: Instant? { isCut ? nil : cutAt }
   }

@@ -116,7 +116,28 @@ package struct SteeringGroup: Hashable, Sendable {
     rule = .everyone(first)
   }
 
+  /// As another image of this program left it. `isInForce`: the kernel has the rule, so that it need not be told again.
+  ///
+  /// nil when it cannot be: no member, one named twice, or the rule or a mark names a stranger.
+  package init?(
+    kind: SteeringKind, members: [ListenerID], rule: SteeringRule, idle: Set<ListenerID>, permanent: Set<ListenerID>,
+    isInForce: Bool
+  ) {
+    guard !members.isEmpty, Set(members).count == members.count, Set(members.map(\.key)).count == 1,
+      rule.listeners.allSatisfy(members.contains), idle.union(permanent).isSubset(of: members)
+    else { return nil }
+    self.kind = kind
+    self.members = members
+    self.rule = rule
+    self.idle = idle
+    self.permanent = permanent
+    if isInForce { inForce = Attachment(program: program, rule: rule) }
+  }
+
   package var serving: ListenerID { rule.serving }
+
+  /// Whether the kernel was told the rule as it is now.
+  package var isInForce: Bool { inForce == Attachment(program: program, rule: rule) }
 
   // MARK: Joining
 

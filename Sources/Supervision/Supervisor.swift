@@ -30,9 +30,9 @@ package struct Supervisor: Hashable, Sendable {
   /// Reloads that came while another change was under way: one change will answer them all.
   var waitingReloads: [WaitingReload] = []
   package internal(set) var scaling: Scaling?
-  var nextGeneration: GenerationID
-  var nextListener: UInt64
-  var random: SplitMix64
+  package internal(set) var nextGeneration: GenerationID
+  package internal(set) var nextListener: UInt64
+  package internal(set) var random: SplitMix64
 
   /// More reloads than this are not remembered, but told to try again.
   package static let maxWaitingReloads = 64

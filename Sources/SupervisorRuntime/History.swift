@@ -15,7 +15,7 @@ package final class History {
   package var sinks: [(Entry) -> Void] = []
   /// Writes the last record and closes; then calls back. nil where there is no ledger.
   package var ledgerCloser: ((@escaping () -> Void) -> Void)?
-  private var nextNumber: UInt64 = 1
+  package private(set) var nextNumber: UInt64 = 1
   private let wallClock: () -> Int64
 
   private static let kept = 1_000
@@ -28,6 +28,12 @@ package final class History {
     recent.append(entry)
     if recent.count > Self.kept + 100 { recent.removeFirst(recent.count - Self.kept) }
     for sink in sinks { sink(entry) }
+  }
+
+  /// Goes on counting where another image of this program stopped; `entries` have been told, to all but the ledger.
+  func resume(_ saved: SavedHistory) {
+    nextNumber = max(saved.nextNumber, 1)
+    recent = saved.unrecorded
   }
 
   func closeLedger(_ done: @escaping () -> Void) {

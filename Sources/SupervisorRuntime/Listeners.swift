@@ -11,18 +11,18 @@ package final class Listeners {
 
   private let loop: EventLoop
   private let manager: ManagerLink
-  private var entries: [ListenerID: Entry] = [:]
+  var entries: [ListenerID: Entry] = [:]
   /// Several share an address.
-  private var isCrowded = false
+  var isCrowded = false
   /// Passed by systemd, from a socket unit or from its store, until a socket of the settings takes them.
   private var inherited: [(name: String, descriptor: Descriptor)]
   private var signs: [SocketKey: ProbeSign] = [:]
   /// Addresses whose group has no program yet: an inherited socket that nobody has joined.
-  private var unsteered: Set<SocketKey> = []
+  var unsteered: Set<SocketKey> = []
   private var quietWatches: [ListenerID: QuietWatch] = [:]
   private let canMark: Bool
 
-  private struct Entry {
+  struct Entry {
     let descriptor: Descriptor
     let socket: Settings.Socket
     /// With the port the kernel chose, where the settings leave it to it.
@@ -224,7 +224,7 @@ package final class Listeners {
 
   // MARK: Leaving
 
-  private func watchHangup(_ id: ListenerID) {
+  func watchHangup(_ id: ListenerID) {
     guard let entry = entries[id] else { return }
     switch entry.address {
     case .udp: return

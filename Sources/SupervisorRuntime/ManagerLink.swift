@@ -50,6 +50,15 @@ package final class ManagerLink {
     }
   }
 
+  /// Everything that must get through has.
+  var isHeard: Bool { unsent.isEmpty }
+
+  /// Another image of this program was ready: the manager knows that, and wants to hear that we live.
+  func resume(status text: String) {
+    ping()
+    tell(status: text, isBusy: false)
+  }
+
   func tell(status text: String, isBusy: Bool) {
     status = text
     if text != sentStatus, statusTimer == nil { sendStatus() }

@@ -33,6 +33,8 @@ extension MessageKind {
     case .shutdownStage: MessageID(0xd6fde0cc90bd93ca, 0xf822e1826b397685)
     case .shutdownCut: MessageID(0x556caf6094cc31b0, 0xc19e35ee69547e09)
     case .stageCommandFailed: MessageID(0x2898f49e69bac4da, 0xabc38942ba7fea33)
+    case .upgraded: MessageID(0x5b0f3a8c61d24e97, 0x9f0c7a1b58e2d346)
+    case .upgradeRefused: MessageID(0xc7d41e90ab3f4826, 0x83b65f1d20c9e7a4)
     case .stopped: MessageID(0xd3ce2435e12e0d57, 0xd03981ebcdddb1e3)
     case .ledgerUnavailable: MessageID(0x02d9a4f4418a8980, 0x6f93af83d7fd9939)
     case .ledgerRecovered: MessageID(0xa487ecde2852da17, 0xdb4573d9cbabd31d)
@@ -43,11 +45,12 @@ extension MessageKind {
   /// Errors are what was given up, warnings what went on in spite of it, notices what changed for clients.
   package var priority: LogPriority {
     switch self {
-    case .engineFailed, .settingsRefused, .operationRefused, .handoverAborted, .listenerRefused: .error
+    case .engineFailed, .settingsRefused, .operationRefused, .upgradeRefused, .handoverAborted, .listenerRefused: .error
     case .workerFault, .workerExited, .workerKilled, .drainCut, .listenerLeft, .listenerShared, .shutdownCut,
       .stageCommandFailed, .ledgerUnavailable, .outputDropped:
       .warning
-    case .serviceStarted, .ledgerRecovered, .generationServing, .engineScaled, .shutdownStarted, .stopped: .notice
+    case .serviceStarted, .ledgerRecovered, .generationServing, .engineScaled, .shutdownStarted, .upgraded, .stopped:
+      .notice
     case .generationStarting, .generationProving, .generationHeld, .generationOnTrial, .generationDraining,
       .generationEnded, .workerStarted, .workerReady, .workerStopped, .workerWaits, .listenerRetired, .shutdownStage:
       .info

@@ -33,6 +33,9 @@ package enum MessageKind: String, Hashable, Sendable, CaseIterable {
   case shutdownStage = "shutdown-stage"
   case shutdownCut = "shutdown-cut"
   case stageCommandFailed = "stage-command-failed"
+  /// Another image of the program has taken over, with everything that was there.
+  case upgraded = "upgraded"
+  case upgradeRefused = "upgrade-refused"
   case stopped = "stopped"
   case ledgerUnavailable = "ledger-unavailable"
   case ledgerRecovered = "ledger-recovered"

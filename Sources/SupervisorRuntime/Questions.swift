@@ -13,6 +13,8 @@ final class Questions {
   private var repeated: [WorkerID: Repeated] = [:]
   private var probes: [UInt64: any Cancellable] = [:]
   private var nextKey: UInt64 = 0
+  /// Workers are saving what they have: that is not asked twice.
+  private var saves: Set<UInt64> = []
 
   private static let readinessInterval = Duration.milliseconds(25)
   private static let pendingInterval = Duration.milliseconds(500)
@@ -29,6 +31,16 @@ final class Questions {
   private final class Repeated {
     var probe: (any Cancellable)?
     var timer: TimerToken?
+  }
+
+  // MARK: Over an upgrade
+
+  /// A worker's state is being saved by a command, whose end must be heard.
+  var isSaving: Bool { !saves.isEmpty }
+
+  /// Process groups of commands that can be asked again.
+  var commands: [Int32] {
+    (repeated.values.compactMap(\.probe) + Array(probes.values)).compactMap { ($0 as? CommandProbe)?.group }
   }
 
   // MARK: One worker
@@ -50,8 +62,10 @@ final class Questions {
   func save(_ id: WorkerID, _ engine: Settings.Engine?, _ generation: ResolvedGeneration?) {
     guard let engine, let generation, let command = engine.drain.save else { return }
     let key = takeKey()
+    saves.insert(key)
     probes[key] = commandProbe(id, command, engine, generation, limit: Self.commandLimit) { [weak self] result in
       self?.probes[key] = nil
+      self?.saves.remove(key)
       if case .failed(let why) = result { self?.workers.note(id, "its state could not be saved: \(why)") }
       self?.send(.saved(id))
     }

@@ -31,6 +31,17 @@ package struct ResolvedGeneration: Hashable, Sendable {
     }
   }
 
+  /// As another image of this program resolved it. Reads nothing.
+  init(
+    id: GenerationID, settings: Settings, release: ReleaseID, releaseDirectory: String, accounts: [String: Account]
+  ) {
+    self.id = id
+    self.settings = settings
+    self.release = release
+    self.releaseDirectory = releaseDirectory
+    self.accounts = accounts
+  }
+
   package func engine(_ name: EngineName) -> Settings.Engine? { settings.engines.first { $0.name == name } }
   package func socket(_ name: SocketName) -> Settings.Socket? { settings.sockets.first { $0.name == name } }
 }

@@ -31,15 +31,15 @@ package final class Runtime {
   let questions: Questions
   let stageCommands: StageCommands
   let operations: Operations
-  package private(set) var core: Supervisor
+  package internal(set) var core: Supervisor
   /// Settings, environment and release of each generation that is not forgotten.
-  package private(set) var generations: [GenerationID: ResolvedGeneration] = [:]
+  package internal(set) var generations: [GenerationID: ResolvedGeneration] = [:]
   /// Each engine is asked through the public address with a mark that no client can know.
-  package private(set) var lastOutcome: OperationOutcome?
-  package private(set) var changeStartedAt: Instant?
+  package internal(set) var lastOutcome: OperationOutcome?
+  package internal(set) var changeStartedAt: Instant?
   /// Which generation was to follow which, the last time one was begun; nil when its settings were refused.
-  package private(set) var lastChange: (from: GenerationID?, to: GenerationID)?
-  package let startedAt: Instant
+  package internal(set) var lastChange: (from: GenerationID?, to: GenerationID)?
+  package internal(set) var startedAt: Instant
 
   /// A generation's settings have been read: who its workers run as may have changed.
   package var generationChanged: (ResolvedGeneration) -> Void = { _ in }
@@ -56,7 +56,7 @@ package final class Runtime {
   /// Whom a shutdown had to kill, for the last status.
   private(set) var cut: [String] = []
   /// Asked before a generation is put in place; the answer is warnings for people.
-  package private(set) var settingsWarnings: [String] = []
+  package internal(set) var settingsWarnings: [String] = []
 
   package init(
     wiring: Wiring, loop: EventLoop, manager: ManagerLink, history: History, listeners: Listeners, workers: Workers,
@@ -157,7 +157,7 @@ package final class Runtime {
     for action in core.handle(event, at: .monotonicNow()) { perform(action) }
   }
 
-  private func armTick() {
+  func armTick() {
     let deadline = core.nextDeadline
     if tick?.at == deadline { return }
     loop.cancel(tick?.token)
@@ -281,7 +281,7 @@ package final class Runtime {
     }
   }
 
-  private func ask(_ action: Action) {
+  func ask(_ action: Action) {
     switch action {
     case .askReadiness(let id): questions.askReadiness(id, engine(of: id), generations[id.generation])
     case .askLiveness(let id): questions.askLiveness(id, engine(of: id), generations[id.generation])

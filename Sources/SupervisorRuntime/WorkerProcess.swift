@@ -79,6 +79,39 @@ package final class WorkerProcess {
     listen()
   }
 
+  /// Goes on with a process that another image of this program started. One that has been reaped has no pidfd: its
+  /// number may be another's.
+  init(
+    resuming saved: SavedWorker, loop: EventLoop, containment: any Containment, budget: OutputBudget
+  ) throws(SystemError) {
+    id = saved.id
+    self.loop = loop
+    self.containment = containment
+    pid = saved.pid
+    port = saved.port
+    startedAtWallMicroseconds = saved.startedAtWallMicroseconds
+    statusText = saved.statusText
+    hasExited = saved.hasExited
+    isKilled = saved.isKilled
+    notifyDescriptor = try Descriptor.inherited(saved.notify)
+    notify = NotifyServer(resuming: try notifyDescriptor.duplicate().take(), path: saved.notifyPath)
+    var streams: [WorkerOutput.Stream: SavedStream] = [:]
+    streams[.output] = saved.output
+    streams[.error] = saved.error
+    output = try WorkerOutput(loop: loop, resuming: streams, lastLines: saved.lastLines, budget: budget)
+    pidfd = saved.hasExited ? Descriptor(owning: -1) : try Descriptor.process(saved.pid)
+    containment.resume(saved.pid, hasExited: saved.hasExited)
+    listen()
+  }
+
+  /// For another image of this program; nothing is changed here.
+  var saved: SavedWorker {
+    SavedWorker(
+      id: id, pid: pid, port: port, startedAtWallMicroseconds: startedAtWallMicroseconds, statusText: statusText,
+      hasExited: hasExited, isKilled: isKilled, notify: notifyDescriptor.raw, notifyPath: notify.path,
+      output: output.saved(.output), error: output.saved(.error), lastLines: output.lines)
+  }
+
   private static func advice(_ error: any Error) -> String {
     guard let error = error as? SpawnError, error.errno == EPERM, [.groups, .user].contains(error.stage) else {
       return ""

@@ -48,22 +48,51 @@ package final class Workers {
     guard sockets.count == engine.sockets.count else {
       return send(.spawnFailed(id, "one of its sockets is not open"))
     }
-    let run = "\(id.label).\(id.generation).\(id.run)"
+    let run = Self.name(of: id)
     let path = "\(notifyDirectory)/\(run)"
     let containment = containments.make(run, marker: "NOTIFY_SOCKET=\(path)") { [children] in children.orphans() }
     do throws(WorkerStartError) {
       let process = try WorkerProcess(
         id: id, engine: engine, generation: generation, service: service, sockets: sockets, loop: loop,
         notifyPath: path, containment: containment, budget: budget(of: id.engine))
-      processes[id] = process
-      process.notified = { [unowned self] in notified(id, $0) }
-      process.printed = { [unowned self] in printed(id, $0) }
-      children.watch(process.pid) { [unowned self] in exited(id, $0) }
+      admit(id, process)
       send(.spawned(id))
     } catch {
       send(.spawnFailed(id, error.description))
     }
   }
+
+  private func admit(_ id: WorkerID, _ process: WorkerProcess) {
+    processes[id] = process
+    process.notified = { [unowned self] in notified(id, $0) }
+    process.printed = { [unowned self] in printed(id, $0) }
+    if !process.hasExited { children.watch(process.pid) { [unowned self] in exited(id, $0) } }
+  }
+
+  // MARK: Over an upgrade
+
+  var saved: [SavedWorker] { processes.sorted { $0.key < $1.key }.map(\.value.saved) }
+
+  /// Goes on with the processes of another image of this program.
+  func resume(_ workers: [SavedWorker]) throws(SystemError) {
+    for worker in workers {
+      let containment = containments.make(Self.name(of: worker.id), marker: "NOTIFY_SOCKET=\(worker.notifyPath)") {
+        [children] in children.orphans()
+      }
+      admit(
+        worker.id,
+        try WorkerProcess(
+          resuming: worker, loop: loop, containment: containment, budget: budget(of: worker.id.engine)))
+    }
+  }
+
+  /// What ended while nobody looked.
+  func sweep() {
+    children.reap()
+    checkLeftovers()
+  }
+
+  private static func name(of id: WorkerID) -> String { "\(id.label).\(id.generation).\(id.run)" }
 
   private func budget(of engine: EngineName) -> OutputBudget {
     if let budget = budgets[engine] { return budget }

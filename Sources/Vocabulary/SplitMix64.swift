@@ -1,6 +1,7 @@
 /// A small seeded generator (SplitMix64, Steele, Lea and Flood 2014): a core's chance is part of its state.
 package struct SplitMix64: Hashable, Sendable {
-  private var state: UInt64
+  /// A generator made with this as its seed goes on where this one is.
+  package private(set) var state: UInt64
   package init(seed: UInt64) { state = seed }
 
   package mutating func next() -> UInt64 {

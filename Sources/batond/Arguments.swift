@@ -9,6 +9,8 @@ struct Arguments {
   var stateDirectory: String?
   /// Only reads the settings and says what it found.
   var isCheck = false
+  /// Only reads the settings and the state that a running batond passed, and says whether it could go on from it.
+  var isSelfCheck = false
 
   enum Problem: Error {
     case usage(String)
@@ -17,7 +19,8 @@ struct Arguments {
   }
 
   static let help = """
-    USAGE: batond --settings FILE [--name NAME] [--runtime-directory DIR] [--state-directory DIR] [--check]
+    USAGE: batond --settings FILE [--name NAME] [--runtime-directory DIR] [--state-directory DIR]
+                  [--check | --self-check]
 
     Keeps one service answering while its code, its settings and its supervisor change.
 
@@ -26,6 +29,7 @@ struct Arguments {
       --runtime-directory DIR  for the control socket; $RUNTIME_DIRECTORY, /run/baton/NAME or below $XDG_RUNTIME_DIR
       --state-directory DIR    for the ledger; $STATE_DIRECTORY, /var/lib/baton/NAME or below $XDG_STATE_HOME
       --check                  read the settings, say everything that is wrong, and exit with 0 or 78
+      --self-check             whether this program could take over from a running batond, which asks it before an upgrade
       --version                print the version
       --help                   print this
 
@@ -48,6 +52,7 @@ struct Arguments {
       case "--runtime-directory": runtimeDirectory = try value("--runtime-directory")
       case "--state-directory": stateDirectory = try value("--state-directory")
       case "--check": isCheck = true
+      case "--self-check": isSelfCheck = true
       case "--help", "-h": throw .help
       case "--version": throw .version
       case let other: throw .usage("unknown argument \"\(other)\"")

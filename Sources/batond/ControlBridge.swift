@@ -68,6 +68,16 @@ final class ControlBridge: ControlHandler {
     }
   }
 
+  weak var upgrade: Upgrade?
+
+  func upgrade(_ reply: ControlReply) {
+    guard let upgrade else { return reply.refuse(.methodNotImplemented("io.baton.Service.Upgrade")) }
+    upgrade.begin(reply)
+  }
+
+  /// A caller of another image of this program that follows what happens.
+  func follow(_ sink: EventSink) { followers.append(sink) }
+
   func restart(_ reply: ControlReply) { begin(reply) { runtime.restart(completion: $0) } }
 
   func scale(engine: EngineName, workers: Int, _ reply: ControlReply) {

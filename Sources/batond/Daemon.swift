@@ -27,6 +27,13 @@ enum Daemon {
   }
 
   private static func run(_ arguments: Arguments) -> Int32 {
+    if arguments.isSelfCheck { return StateInheritance.check(arguments) }
+    do {
+      if let state = try StateInheritance.take() { return try Service(arguments, resuming: state).run() }
+    } catch {
+      say("batond: \(error)", to: STDERR_FILENO)
+      return 1
+    }
     switch SettingsReader.examine(file: arguments.settings, for: .supervisor) {
     case .failure(let errors):
       say(errors.text, to: STDERR_FILENO)

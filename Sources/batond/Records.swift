@@ -43,7 +43,27 @@ final class Records {
     }
   }
 
-  private func record(_ entry: History.Entry) {
+  /// The number of the last entry that is surely in the file.
+  private(set) var flushedThrough: UInt64 = 0
+
+  /// Calls back when everything recorded so far is in the file, or cannot be written now, or after `limit`.
+  func flush(through number: UInt64, limit: Duration, _ done: @escaping () -> Void) {
+    var isDone = false
+    let finish = { (isWritten: Bool) in
+      if isWritten { self.flushedThrough = max(self.flushedThrough, number) }
+      if isDone { return }
+      isDone = true
+      done()
+    }
+    let timer = loop.schedule(after: limit) { finish(false) }
+    let reply = loop.reply { [loop] (error: LedgerError?) in
+      loop.cancel(timer)
+      finish(error == nil)
+    }
+    ledger.flush { reply.send($0) }
+  }
+
+  func record(_ entry: History.Entry) {
     let happening = entry.happening
     ledger.record(
       EventRecord(

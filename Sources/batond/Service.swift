@@ -21,15 +21,32 @@ final class Service {
   private let logger: Logger
   private let bridge: ControlBridge
   private let control: ControlServer
+  private let upgrade: Upgrade
+  private let history: History
+  private let records: Records?
+  /// Another image of this program was here before.
+  private let state: SavedState?
 
-  init(_ arguments: Arguments) throws {
+  private static let signals: [Signal] = [.terminate, .interrupt, .hangup, .child]
+
+  init(_ arguments: Arguments, resuming state: SavedState? = nil) throws {
     self.arguments = arguments
+    self.state = state
     SignalSource.ignoreBrokenPipes()
+    var program = Upgrade.Program(
+      path: ProgramImage.path(startedAs: CommandLine.arguments.first ?? "batond"), arguments: CommandLine.arguments,
+      variables: ProgramImage.environment().filter { Self.managerVariables.contains($0.key) })
+    if let path = program.path { program.arguments[0] = path }
     // Read and unset before anything is opened or started: none of it is for the workers.
     let passed = try ListenDescriptors.fromEnvironment().all
-    ProcessTree.closeDescriptors(from: ListenDescriptors.firstDescriptor + Int32(passed.count))
+    if state == nil {
+      ProcessTree.closeDescriptors(from: ListenDescriptors.firstDescriptor + Int32(passed.count))
+    } else {
+      SignalSource.unblockAll(but: Self.signals)
+    }
     let directories = try Directories(arguments)
-    lock = try Self.lock(directories.runtime, arguments.name)
+    lock =
+      try state.map { try Descriptor.inherited($0.control.lock) } ?? Self.lock(directories.runtime, arguments.name)
     loop = try EventLoop()
     try ProcessTree.becomeSubreaper()
     let client = try NotifyClient.fromEnvironment()
@@ -37,11 +54,11 @@ final class Service {
     isManaged = client != nil
     let manager = ManagerLink(loop: loop, client: client, watchdog: watchdog)
     logger = Logger(service: arguments.name)
-    let history = History(wallClock: WallClock.microseconds)
+    history = History(wallClock: WallClock.microseconds)
     history.sinks.append { [logger] in logger.log($0) }
     // Without its directory the ledger says what is wrong, and the service runs.
     try? directories.makeState()
-    let records = try Records(
+    records = try Records(
       path: "\(directories.state)/ledger.db", service: arguments.name, loop: loop, history: history)
     children = Children()
     listeners = Listeners(
@@ -51,22 +68,26 @@ final class Service {
       loop: loop, service: arguments.name, notifyDirectory: "\(directories.runtime)/worker",
       containments: ContainmentFactory(), children: children)
     workers.printed = { [logger] in logger.log($1, of: $0) }
-    runtime = Self.runtime(arguments, directories, loop, manager, history, listeners, workers)
+    let prefix = Self.prefix()
+    runtime = Self.runtime(arguments, directories, loop, manager, history, listeners, workers, prefix)
     bridge = ControlBridge(runtime: runtime, history: history, records: records, service: arguments.name)
     control = try ControlServer(
       path: "\(directories.runtime)/control", loop: loop, handler: bridge,
       policy: AccessPolicy(supervisor: geteuid(), serviceUsers: [], operators: Users.group(named: "baton")),
-      version: Daemon.version)
+      version: Daemon.version, resumed: try state.map { try Descriptor.inherited($0.control.listener) })
+    upgrade = Upgrade(
+      program, loop: loop, runtime: runtime, history: history, children: children, records: records, control: control,
+      lock: lock, prefix: prefix)
+    bridge.upgrade = upgrade
     control.becameIdle = { [unowned self] in runtime.giveBackCode() }
     runtime.generationChanged = { [unowned self] in adopt($0) }
   }
 
   private static func runtime(
     _ arguments: Arguments, _ directories: Directories, _ loop: EventLoop, _ manager: ManagerLink, _ history: History,
-    _ listeners: Listeners, _ workers: Workers
+    _ listeners: Listeners, _ workers: Workers, _ prefix: String
   ) -> Runtime {
     var random = SystemRandomNumberGenerator()
-    let prefix = String(UInt32(truncatingIfNeeded: random.next() as UInt64), radix: 36)
     return Runtime(
       wiring: Runtime.Wiring(
         service: arguments.name, settingsPath: arguments.settings, runtimeDirectory: directories.runtime,
@@ -75,10 +96,23 @@ final class Service {
       core: Supervisor(seed: random.next()), operationPrefix: prefix)
   }
 
+  /// What the manager says to this process alone.
+  private static let managerVariables = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"]
+
+  /// Makes the ids of operations unique over lives of the supervisor.
+  private static func prefix() -> String {
+    var random = SystemRandomNumberGenerator()
+    return String(UInt32(truncatingIfNeeded: random.next() as UInt64), radix: 36)
+  }
+
   func run() throws -> Int32 {
-    signals = try SignalSource([.terminate, .interrupt, .hangup, .child], on: loop) { [unowned self] in took($0) }
-    runtime.start { [unowned self] outcome in
-      if outcome.result == .done { listeners.closeUnclaimed() }
+    signals = try SignalSource(Self.signals, on: loop) { [unowned self] in took($0) }
+    if let state {
+      try resume(state)
+    } else {
+      runtime.start { [unowned self] outcome in
+        if outcome.result == .done { listeners.closeUnclaimed() }
+      }
     }
     let status = try runtime.run()
     bridge.ended()
@@ -87,6 +121,22 @@ final class Service {
     for _ in 0..<8 { try loop.turn(waiting: false) }
     if runtime.endsForGood { listeners.unlinkPaths() }
     return status
+  }
+
+  /// Goes on with what another image of this program left, after signals are heard again and before anything else.
+  private func resume(_ state: SavedState) throws {
+    guard state.pid == getpid() else { throw StateError("the state is of process \(state.pid)") }
+    var replies: [ControlReply] = []
+    for caller in state.control.connections {
+      let descriptor = try Descriptor.inherited(caller.descriptor)
+      switch caller.wait {
+      case .verdict: replies.append(try control.resumeUpgrade(of: descriptor, more: caller.more))
+      case .events: bridge.follow(try control.resumeEvents(of: descriptor))
+      }
+    }
+    for entry in state.history.unrecorded { records?.record(entry) }
+    try runtime.resume(state)
+    Upgrade.tell(state, replies, runtime: runtime, history: history)
   }
 
   /// Workers must not operate their own supervisor, whoever they run as.
@@ -101,6 +151,7 @@ final class Service {
     case .hangup: runtime.reload(completion: { _ in })
     default:
       guard isManaged else { return runtime.stop(.stop) }
+      upgrade.isStopAsked = true
       StopCause.ask(loop) { [unowned self] in runtime.stop($0) }
     }
   }

@@ -36,6 +36,12 @@ int cl_reserve(int fd, int64_t size);
 
 /// memfd_create(2), close-on-exec.
 int cl_memory_file(const char *name);
+/// As cl_memory_file(), one that can be sealed.
+int cl_sealable_memory_file(const char *name);
+/// F_ADD_SEALS of fcntl(2): from now on nobody can change the file, and no seal can be taken off.
+int cl_seal(int fd);
+/// Whether it is sealed as cl_seal() does.
+bool cl_is_sealed(int fd);
 
 // --- spawn.c
 

@@ -11,3 +11,7 @@ int cl_become_subreaper(void);
 int cl_close_from(unsigned first);
 /// getxattr(2) of one byte; 0 when there is none.
 char cl_attribute(const char *path, const char *name);
+/// pidfd_open(2), close-on-exec.
+int cl_open_process(pid_t pid);
+/// environ(7): this process's own, as it is now.
+char **cl_environment(void);

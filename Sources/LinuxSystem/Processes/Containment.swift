@@ -18,6 +18,8 @@ package protocol Containment: AnyObject {
   var cgroup: Descriptor? { get }
   /// The main process has been spawned, as leader of a session of its own.
   func adopt(_ pid: Int32)
+  /// Another image of this program spawned it. `hasExited`: the main process has been reaped.
+  func resume(_ pid: Int32, hasExited: Bool)
   func contains(_ pid: Int32) -> Bool
   /// Nothing is left but, perhaps, zombies.
   var isEmpty: Bool { get }
@@ -63,6 +65,7 @@ final class Cgroup: Containment {
   }
 
   func adopt(_ pid: Int32) {}
+  func resume(_ pid: Int32, hasExited: Bool) {}
 
   func contains(_ pid: Int32) -> Bool {
     guard let place = Cgroup.path(of: "\(pid)") else { return false }

@@ -29,6 +29,11 @@ final class ProcessSession: Containment {
     leaderStart = ProcessTree.startTime(of: pid)
   }
 
+  func resume(_ pid: Int32, hasExited: Bool) {
+    leader = pid
+    leaderStart = hasExited ? nil : ProcessTree.startTime(of: pid)
+  }
+
   func contains(_ pid: Int32) -> Bool { pid == leader || owner(of: pid) == .ours }
 
   var isEmpty: Bool {

@@ -30,14 +30,44 @@ package final class WorkerOutput {
     self.loop = loop
     self.budget = budget
     for (stream, descriptor) in [(Stream.output, output), (.error, error)] {
-      let reader = PipeReader(descriptor)
-      readers[stream] = reader
-      reader.registration = try loop.register(descriptor, events: .read) { [weak self, unowned reader] _ in
-        guard !reader.isScheduled else { return }
-        self?.wake(stream, Limits(bytes: Self.readBudget, lines: Self.lineBudget))
-      }
+      try watch(PipeReader(descriptor), stream)
     }
   }
+
+  /// Goes on where another image of this program stopped. A stream that had ended is not among `streams`.
+  init(
+    loop: EventLoop, resuming streams: [Stream: SavedStream], lastLines: [[UInt8]], budget: OutputBudget
+  ) throws(SystemError) {
+    self.loop = loop
+    self.budget = budget
+    for line in lastLines { self.lastLines.add(line) }
+    for (stream, saved) in streams {
+      let reader = PipeReader(try Descriptor.inherited(saved.descriptor))
+      reader.splitter = LineSplitter(isSkipping: saved.isSkipping)
+      reader.pending = saved.unread[...]
+      try watch(reader, stream)
+      if !saved.unread.isEmpty { goOnSoon(reader, stream) }
+    }
+  }
+
+  private func watch(_ reader: PipeReader, _ stream: Stream) throws(SystemError) {
+    readers[stream] = reader
+    reader.registration = try loop.register(reader.descriptor, events: .read) { [weak self, unowned reader] _ in
+      guard !reader.isScheduled else { return }
+      self?.wake(stream, Limits(bytes: Self.readBudget, lines: Self.lineBudget))
+    }
+  }
+
+  /// For another image of this program; nothing is changed here.
+  func saved(_ stream: Stream) -> SavedStream? {
+    readers[stream].map { reader in
+      SavedStream(
+        descriptor: reader.descriptor.raw, unread: reader.splitter.partial + reader.pending,
+        isSkipping: reader.splitter.isSkipping)
+    }
+  }
+
+  var lines: [[UInt8]] { lastLines.lines }
 
   deinit {
     for reader in readers.values { reader.close() }
@@ -50,9 +80,6 @@ package final class WorkerOutput {
   /// The last lines of both streams in the order they were read, oldest first, also those the budget did not let
   /// through; each cut at ``OutputTail/lineLimit`` bytes.
   package var tail: [String] { lastLines.texts }
-
-  /// The pipes that are still open, to be given to another image of this program.
-  package var descriptors: [Stream: Descriptor] { readers.mapValues(\.descriptor) }
 
   /// Reads all there is now, for use right after the process has ended, so that ``tail`` has its last lines. A last line
   /// without an end is delivered too. Other processes may still hold the pipes: reading goes on.

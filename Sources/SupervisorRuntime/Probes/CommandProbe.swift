@@ -32,7 +32,9 @@ package final class CommandProbe: Cancellable {
   private let command: Command
   private let answer: PendingAnswer
   /// The process group that may still be signalled: until its leader is reaped, nobody else can have that number.
-  private var group: Int32?
+  private(set) var group: Int32?
+  /// The command's descriptors 3, 4, …
+  package var passed: [Descriptor] = []
   private var output: Descriptor?
   private var registration: EventLoop.Registration?
   /// The end of it, and whether there was more before.
@@ -87,6 +89,7 @@ package final class CommandProbe: Cancellable {
     request.umask = command.umask
     request.standardOutput = pipe.writer
     request.session = .newSession
+    request.descriptors = passed
     let child = try request.spawn()
     group = child.pid
     children.watch(child.pid) { [self] exit in ended(exit) }

@@ -47,6 +47,14 @@ public final class NotifyServer {
     identity = FileIdentity(path: path)
   }
 
+  /// Goes on with a socket that another image of this program bound to `path` and left open at `descriptor`, which
+  /// belongs to the server from now on. What waits in it is received.
+  package init(resuming descriptor: Int32, path: String) {
+    self.path = path
+    self.descriptor = descriptor
+    identity = FileIdentity(path: path)
+  }
+
   deinit {
     close(descriptor)
     if let identity, identity == FileIdentity(path: path) { unlink(path) }

@@ -5,10 +5,15 @@ package struct LineSplitter {
   /// Behind the beginning of a line that was too long.
   package static let mark = " […]"
 
-  private var partial: [UInt8] = []
-  private var isSkipping = false
+  /// What there is of a line whose end has not come.
+  package private(set) var partial: [UInt8] = []
+  /// The rest of a line that was too long is being left out.
+  package private(set) var isSkipping = false
 
   package init() {}
+
+  /// One that goes on where another stopped, given first what that one had of a line (``partial``).
+  package init(isSkipping: Bool) { self.isSkipping = isSkipping }
 
   package var isAtLineStart: Bool { partial.isEmpty && !isSkipping }
 

@@ -4,7 +4,7 @@ package struct OutputTail {
   /// In bytes: so much of a line is kept.
   package static let lineLimit = 1_024
 
-  private var lines: [[UInt8]] = []
+  package private(set) var lines: [[UInt8]] = []
 
   package init() {}
 

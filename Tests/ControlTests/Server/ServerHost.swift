@@ -147,6 +147,7 @@ final class SampleHandler: ControlHandler {
     return (ProbeReply(host: "127.0.0.1", port: 8_000), near)
   }
   func restart(_ reply: ControlReply) { keep("restart", reply) }
+  func upgrade(_ reply: ControlReply) { keep("upgrade", reply) }
   func stop(now: Bool, _ reply: ControlReply) { keep(now ? "stop now" : "stop", reply) }
   func scale(engine: EngineName, workers: Int, _ reply: ControlReply) {
     if engine.rawValue == "drop" { return }

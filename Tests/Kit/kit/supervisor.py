@@ -64,11 +64,13 @@ def service(user=None):
 class Supervisor:
     """A running batond.
 
-    `prefix` stands before its command (setpriv …); `environment` is added to an environment that holds PATH alone.
+    `prefix` stands before its command (setpriv …); `environment` is added to an environment that holds PATH alone;
+    `program` is another file to start than the batond that is tested.
     """
 
-    def __init__(self, of, prefix=(), environment=None, arguments=(), inherit=()):
+    def __init__(self, of, prefix=(), environment=None, arguments=(), inherit=(), program=None):
         self.of = of
+        self.program = str(program or programs.path("batond"))
         self.prefix, self.arguments, self.inherit = list(prefix), list(arguments), tuple(inherit)
         self.environment = {"PATH": os.environ["PATH"], **(environment or {})}
         self.runtime = of.folder / "run"
@@ -83,7 +85,7 @@ class Supervisor:
         """Starts it, without waiting for anything."""
         self.of.write()
         command = [
-            *self.prefix, programs.path("batond"), "--settings", str(self.of.file), "--runtime-directory",
+            *self.prefix, self.program, "--settings", str(self.of.file), "--runtime-directory",
             str(self.runtime), "--state-directory", str(self.state), *self.arguments,
         ]  # fmt: skip
         with open(self.log_file, "ab") as log:

@@ -113,9 +113,38 @@ struct Maze: Hashable {
     if case .tick = event, core == before { return "woken for nothing" }
     if let broken = witness.check(core) { return broken }
     owed = owed.filter { $0.worker.map { witness.processes[$0] != nil } ?? true }
-    if let broken = dead() { return broken }
+    if let broken = dead() ?? resumed() { return broken }
     settleTime()
     return nil
+  }
+
+  /// At rest it can be put together again from its parts, and is the same then.
+  private func resumed() -> String? {
+    guard core.unrest == nil, let serving = core.serving else { return nil }
+    var answered = core
+    for id in answered.generations.keys {
+      // What was asked through the public address has been answered.
+      for index in answered.generations[id]?.engines.indices ?? 0..<0 {
+        answered.generations[id]?.engines[index].proof = nil
+      }
+    }
+    do throws(ResumptionError) {
+      let generations = try core.generations.values.map { (old) throws(ResumptionError) in
+        try Generation(
+          resuming: old.plan, role: old.role,
+          engines: old.engines.map { Engine(resuming: $0.plan, phase: $0.phase, workers: $0.workers) },
+          bindings: old.bindings)
+      }
+      let groups = core.groups.values.compactMap { old in
+        SteeringGroup(
+          kind: old.kind, members: old.members, rule: old.rule, idle: old.idle, permanent: old.permanent,
+          isInForce: old.isInForce)
+      }
+      let again = try Supervisor(
+        resuming: generations, serving: serving, groups: groups, nextGeneration: core.nextGeneration,
+        nextListener: core.nextListener, random: core.random)
+      return again == answered ? nil : "another one after an upgrade"
+    } catch { return "cannot be resumed: \(error)" }
   }
 
   /// Nothing is owed and nothing is due: then it is at rest, or over.

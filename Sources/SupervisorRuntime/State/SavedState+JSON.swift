@@ -1,0 +1,110 @@
+import JSON
+import LinuxSystem
+import Settings
+import Supervision
+import Vocabulary
+
+/// Why a state cannot be taken up.
+package struct StateError: Error, Hashable, Sendable, CustomStringConvertible {
+  package let description: String
+  package init(_ description: String) { self.description = description }
+}
+
+extension SavedState {
+  package var bytes: [UInt8] {
+    var bytes: [UInt8] = []
+    json.write(to: &bytes)
+    return bytes
+  }
+
+  /// - Throws: in one sentence, why this program cannot go on from it.
+  package init(bytes: [UInt8]) throws(StateError) {
+    let json: JSON
+    do throws(JSONError) {
+      json = try JSON(text: bytes, limits: Self.limits)
+    } catch { throw StateError("the state is not JSON: \(error)") }
+    do throws(ShapeError) {
+      var fields = try Fields(json)
+      if let refusal = try Self.refusal(&fields) { throw ShapeError(problem: refusal) }
+      try self.init(&fields)
+    } catch { throw StateError("the state cannot be read: \(error)") }
+    try checkReferences()
+  }
+
+  /// Why this program must not read it, whatever is in it.
+  private static func refusal(_ fields: inout Fields) throws(ShapeError) -> String? {
+    let form: Int64 = try fields.required("format")
+    let readableBy: Int64 = try fields.required("readableBy")
+    guard readableBy > format else { return nil }
+    let writer: String = try fields.required("writer")
+    return "it has form \(form), by version \(writer), which needs a program that knows form \(readableBy); "
+      + "this one knows \(format)"
+  }
+
+  private init(_ fields: inout Fields) throws(ShapeError) {
+    writer = try fields.required("writer")
+    service = try fields.required("service")
+    pid = try fields.number("pid")
+    startedAt = try fields.instant("startedAt")
+    let saved: [GenerationState] = try fields.required("generations")
+    generations = saved.map(\.resolved)
+    let serving: GenerationID = try fields.required("serving")
+    let groups: [SteeringGroup] = try fields.required("groups")
+    let nextGeneration: GenerationID = try fields.required("nextGeneration")
+    let nextListener = try fields.wide("nextListener")
+    let random = SplitMix64(seed: try fields.wide("random"))
+    do throws(ResumptionError) {
+      core = try Supervisor(
+        resuming: saved.map(\.generation), serving: serving, groups: groups, nextGeneration: nextGeneration,
+        nextListener: nextListener, random: random)
+    } catch { throw ShapeError(problem: error.description) }
+    settingsWarnings = try fields.required("settingsWarnings")
+    lastOutcome = try fields.optional("lastOutcome")
+    lastChange = try fields.optional("lastChange")
+    changeStartedAt = try fields.optionalInstant("changeStartedAt")
+    workers = try fields.required("workers")
+    listeners = try fields.required("listeners")
+    history = try fields.required("history")
+    let pids: [Int] = try fields.required("commands")
+    commands = pids.compactMap { Int32(exactly: $0) }
+    control = try fields.required("control")
+    upgrade = try fields.required("upgrade")
+  }
+
+  /// What the core relies on must be there.
+  private func checkReferences() throws(StateError) {
+    let numbers = descriptors
+    guard Set(numbers).count == numbers.count, numbers.allSatisfy({ $0 > 2 }) else {
+      throw StateError("the state names a descriptor twice, or a standard one")
+    }
+    let open = Set(listeners.map(\.id))
+    for group in core.groups.values {
+      if let missing = group.members.first(where: { !open.contains($0) }) {
+        throw StateError("the state has no socket for listener \(missing)")
+      }
+    }
+    let running = Set(workers.map(\.id))
+    for generation in core.generations.values {
+      for worker in generation.engines.flatMap(\.workers) where worker.isRunning && !running.contains(worker.id) {
+        throw StateError("the state has no process for worker \(worker.id)")
+      }
+    }
+  }
+
+  private var json: JSON {
+    let serving = core.serving ?? GenerationID(0)
+    return .record([
+      "format": .integer(Self.format), "readableBy": .integer(Self.readableBy), "writer": writer.json,
+      "service": service.json, "pid": Int(pid).json, "startedAt": .time(startedAt), "serving": serving.json,
+      "nextGeneration": core.nextGeneration.json, "nextListener": .wide(core.nextListener),
+      "random": .wide(core.random.state),
+      "generations": generations.compactMap { resolved in
+        core.generations[resolved.id].map { GenerationState(resolved, $0) }
+      }.json, "groups": core.groups.sorted { $0.key < $1.key }.map(\.value).json,
+      "settingsWarnings": settingsWarnings.json, "lastOutcome": lastOutcome?.json, "lastChange": lastChange?.json,
+      "changeStartedAt": changeStartedAt.map { .time($0) }, "workers": workers.json, "listeners": listeners.json,
+      "history": history.json, "commands": commands.map { Int($0) }.json, "control": control.json,
+      "upgrade": upgrade.json,
+    ])
+  }
+}
