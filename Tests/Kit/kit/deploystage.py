@@ -117,7 +117,7 @@ class Foreground:
         began = time.monotonic()
         client = self.it.start("deploy", "--foreground")
         wait_until(lambda: len(self.it.operations()) > before, 20, "the operation")
-        self.it.wait_said('"step":"activate","phase":"began"')
+        self.it.wait_said('"step":"activate","phase":"began"', 90)
         for pid in self.it.hosts():
             os.kill(pid, 9)
         said, errors = client.communicate(timeout=60)
