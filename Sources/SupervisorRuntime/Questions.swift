@@ -19,6 +19,7 @@ final class Questions {
   private static let readinessInterval = Duration.milliseconds(25)
   private static let pendingInterval = Duration.milliseconds(500)
   private static let timeToDie = Duration.milliseconds(20)
+  private static let proofAttempts = 3
   private static let commandLimit = Duration.seconds(10)
 
   init(loop: EventLoop, listeners: Listeners, workers: Workers) {
@@ -160,17 +161,30 @@ final class Questions {
 
   // MARK: A generation
 
-  /// One question through the public address. It counts only if no listener of the address left its place meanwhile.
+  /// One question through the public address. An answer counts only if no listener of the address left its place
+  /// meanwhile, be it one of an earlier generation that a straggler shut down: until then it is asked again, three times
+  /// at most.
   func prove(
-    _ id: GenerationID, _ engine: EngineName, number: Int, _ prove: Settings.Prove, through listener: ListenerID
+    _ id: GenerationID, _ engine: EngineName, number: Int, _ prove: Settings.Prove, through listener: ListenerID,
+    attempt: Int = 1
   ) {
     let key = takeKey()
     let finish = { [weak self] (failure: String?) in
-      self?.probes[key] = nil
-      self?.send(.proofAnswered(id, engine, number: number, failure: failure))
+      guard let self else { return }
+      probes[key] = nil
+      guard let displaced = listeners.misplaced(listener) else {
+        return send(.proofAnswered(id, engine, number: number, failure: failure))
+      }
+      guard attempt < Self.proofAttempts else {
+        return send(.proofAnswered(id, engine, number: number, failure: displaced))
+      }
+      _ = loop.schedule(after: Self.timeToDie) { [weak self] in
+        self?.prove(id, engine, number: number, prove, through: listener, attempt: attempt + 1)
+      }
     }
     guard let route = listeners.probeRoute(to: listener) else {
-      return finish("there is no way to ask it through \(listener.key)")
+      return send(
+        .proofAnswered(id, engine, number: number, failure: "there is no way to ask it through \(listener.key)"))
     }
     var request = HTTPProbe.Request(target: route.target, path: prove.path, timeout: prove.timeout)
     request.host = prove.host
@@ -180,7 +194,7 @@ final class Questions {
     request.source = route.source
     let probe = HTTPProbe(loop: loop, request: request) { [weak self] result in
       switch result {
-      case .passed: finish(self?.listeners.misplaced(listener))
+      case .passed: finish(nil)
       case .failed(let why):
         // A program that dies resets its connections before it is seen dead, and its end says more than they do.
         _ = self?.loop.schedule(after: Self.timeToDie) { finish("\(prove.path) on \(listener.key): \(why)") }

@@ -82,6 +82,18 @@ class Refused(unittest.TestCase):
             self.assertEqual(load.report.failed, 0, load.report)
             self.assertEqual(fixtures.counts(supervisor.of.bad_counts)["clients"], 0)
 
+    def test_a_straggler_that_shuts_its_listener_down_does_not_refuse_the_next_one(self):
+        with running() as supervisor, Load(supervisor.of.port, 300) as load:
+            # Refused for its answers, deaf to SIGTERM, and 400 ms later it moves the listeners behind its own.
+            supervisor.of.bad("answers-500", "--misbehave", "ignores-term", "--misbehave", "closes-listener=400")
+            self.assertIn("500", supervisor.refused()["what"])
+            slow = {"socket": "http", "path": "/slow?ms=700", "timeout": "2s"}
+            supervisor.of.engines["web"] = supervisor.of.web(prove=slow)
+            self.assertEqual(supervisor.reload()["outcome"], "done")
+            load.stop()
+            self.assertEqual(load.report.failed, 0, load.report)
+            self.assertIn("called shutdown(2)", supervisor.log())
+
     def test_one_bad_worker_of_an_engine_behind_others(self):
         def second_engine(made):
             made.engines["jobs"] = made.idle("--misbehave", "exits-at-start=7", after=["web"])
