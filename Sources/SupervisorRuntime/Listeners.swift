@@ -19,6 +19,8 @@ package final class Listeners {
   private var signs: [SocketKey: ProbeSign] = [:]
   /// Addresses whose group has no program yet: an inherited socket that nobody has joined.
   var unsteered: Set<SocketKey> = []
+  /// How many were shut down by others, since the start.
+  private(set) var departures: [SocketKey: Int] = [:]
   private var quietWatches: [ListenerID: QuietWatch] = [:]
   private let canMark: Bool
 
@@ -241,6 +243,7 @@ package final class Listeners {
     guard let entry = entries[id], entry.hangup != nil, !entry.descriptor.isListening else { return false }
     entry.hangup?.cancel()
     entries[id]?.hangup = nil
+    departures[id.key, default: 0] += 1
     return true
   }
 
@@ -329,9 +332,11 @@ package final class Listeners {
   }
 
   /// Why an answer that came just now may be another generation's; nil when each listener is in its place.
-  func misplaced(_ id: ListenerID) -> String? {
+  /// `departures`: how many had left when it was asked.
+  func misplaced(_ id: ListenerID, since departures: Int) -> String? {
     guard case .tcp(let address)? = entries[id]?.address else { return nil }
-    for (other, entry) in entries where other.key == id.key && !entry.descriptor.isListening {
+    let leaves = entries.contains { $0.key.key == id.key && !$0.value.descriptor.isListening }
+    if leaves || departures != self.departures[id.key, default: 0] {
       return "a listener of \(id.key) left its group while it was asked"
     }
     return stranger(at: address, datagram: false)

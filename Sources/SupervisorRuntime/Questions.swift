@@ -169,14 +169,15 @@ final class Questions {
     attempt: Int = 1
   ) {
     let key = takeKey()
+    let departures = listeners.departures[listener.key, default: 0]
     let finish = { [weak self] (failure: String?) in
       guard let self else { return }
       probes[key] = nil
-      guard let displaced = listeners.misplaced(listener) else {
+      guard let displaced = listeners.misplaced(listener, since: departures) else {
         return send(.proofAnswered(id, engine, number: number, failure: failure))
       }
       guard attempt < Self.proofAttempts else {
-        return send(.proofAnswered(id, engine, number: number, failure: displaced))
+        return send(.proofAnswered(id, engine, number: number, failure: failure ?? displaced))
       }
       _ = loop.schedule(after: Self.timeToDie) { [weak self] in
         self?.prove(id, engine, number: number, prove, through: listener, attempt: attempt + 1)
