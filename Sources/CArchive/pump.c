@@ -23,6 +23,12 @@ struct block {
 
 struct ca_pump {
   int input, abort, cancel;
+  // Only these, where there are any: the one that is read is cut from its start.
+  struct ca_part *parts, *part;
+  size_t part_count;
+  // Where each begins in what is unpacked.
+  uint64_t *starts;
+  uint64_t unpacked;
   pthread_t thread;
   pthread_mutex_t lock;
   pthread_cond_t filled, emptied;
@@ -43,6 +49,8 @@ struct ca_pump {
 // On the pump's thread: more of the input into the buffer, behind `start`; 0 at its end, -1 and errno. Waits with poll so
 // that it can be ended while a pipe is silent.
 static ssize_t more(struct ca_pump *pump, size_t start) {
+  struct ca_part *part = pump->part;
+  if (part && part->length == 0) return 0;
   for (;;) {
     struct pollfd wait[3] = {{.fd = pump->input, .events = POLLIN},
                              {.fd = pump->cancel, .events = POLLIN},
@@ -52,10 +60,17 @@ static ssize_t more(struct ca_pump *pump, size_t start) {
       return -1;
     }
     if (wait[1].revents || wait[2].revents) return errno = ECANCELED, -1;
-    ssize_t count = read(pump->input, pump->buffer + start, sizeof pump->buffer - start);
+    size_t room = sizeof pump->buffer - start;
+    if (part && room > part->length) room = part->length;
+    ssize_t count = part ? pread(pump->input, pump->buffer + start, room, (off_t)part->offset)
+                         : read(pump->input, pump->buffer + start, room);
     if (count < 0) {
       if (errno == EINTR || errno == EAGAIN) continue;
       return -1;
+    }
+    if (part) {
+      part->offset += (uint64_t)count;
+      part->length -= (uint64_t)count;
     }
     __atomic_add_fetch(&pump->read, (uint64_t)count, __ATOMIC_RELAXED);
     return count;
@@ -119,29 +134,48 @@ static struct archive *open_source(struct ca_pump *pump) {
   return source;
 }
 
-static void run_any(struct ca_pump *pump) {
+// One compressed stream. False where nothing more may follow: it said so, or is to end.
+static bool unpack(struct ca_pump *pump) {
   struct archive *source = open_source(pump);
-  if (!source) return finish(pump, true, ENOMEM, NULL);
+  if (!source) return finish(pump, true, ENOMEM, NULL), false;
   struct archive_entry *entry;
   int answer = archive_read_next_header(source, &entry);
-  bool failed = answer != ARCHIVE_OK && answer != ARCHIVE_EOF;
+  bool failed = answer != ARCHIVE_OK && answer != ARCHIVE_EOF, cancelled = false;
   while (answer == ARCHIVE_OK) {
     struct block *block = next_empty(pump);
-    if (!block) break;
+    cancelled = !block;
+    if (cancelled) break;
     la_ssize_t count = archive_read_data(source, block->bytes, BLOCK);
     if (count <= 0) {
       failed = count < 0;
       break;
     }
     block->length = (size_t)count;
+    pump->unpacked += (uint64_t)count;
     count_zeros(pump, block);
     hand_over(pump);
   }
   int number = archive_errno(source);
   // ARCHIVE_ERRNO_MISC is -1, ARCHIVE_ERRNO_FILE_FORMAT is EILSEQ: not the kernel's words.
   bool isKernels = number > 0 && number != EILSEQ && number != EINVAL;
-  finish(pump, failed, isKernels ? number : 0, archive_error_string(source));
+  if (failed) finish(pump, true, isKernels ? number : 0, archive_error_string(source));
   archive_read_free(source);
+  return !failed && !cancelled;
+}
+
+static void run_any(struct ca_pump *pump) {
+  if (unpack(pump)) finish(pump, false, 0, NULL);
+}
+
+static void run_parts(struct ca_pump *pump) {
+  for (size_t i = 0; i < pump->part_count; i++) {
+    pump->part = &pump->parts[i];
+    pump->starts[i] = pump->unpacked;
+    if (!unpack(pump)) return;
+    // Also where a stream ends before its part does, or the file does.
+    if (pump->part->length) return finish(pump, true, 0, "a part of it has another length");
+  }
+  finish(pump, false, 0, NULL);
 }
 
 // libarchive does not compare the checksums of gzip, zlib does. Members in a row are one stream (RFC 1952, 2.2); zeros
@@ -189,6 +223,7 @@ static void run_gzip(struct ca_pump *pump) {
 
 static void *run(void *state) {
   struct ca_pump *pump = state;
+  if (pump->part_count) return run_parts(pump), NULL;
   while (pump->ahead < 2) {
     ssize_t count = more(pump, pump->ahead);
     if (count < 0) return finish(pump, true, errno, NULL), NULL;
@@ -201,9 +236,22 @@ static void *run(void *state) {
   return NULL;
 }
 
-struct ca_pump *ca_pump_start(int input, int abort) {
+static void free_pump(struct ca_pump *pump) {
+  free(pump->parts);
+  free(pump->starts);
+  free(pump);
+}
+
+struct ca_pump *ca_pump_start(int input, int abort, const struct ca_part *parts, size_t count) {
   struct ca_pump *pump = calloc(1, sizeof *pump);
   if (!pump) return NULL;
+  if (count) {
+    pump->parts = calloc(count, sizeof *parts);
+    pump->starts = calloc(count, sizeof *pump->starts);
+    if (!pump->parts || !pump->starts) return free_pump(pump), errno = ENOMEM, NULL;
+    memcpy(pump->parts, parts, count * sizeof *parts);
+    pump->part_count = count;
+  }
   pump->input = input;
   pump->abort = abort;
   pump->cancel = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -224,7 +272,7 @@ struct ca_pump *ca_pump_start(int input, int abort) {
   if (failure == 0) return pump;
   for (unsigned i = 0; i < BLOCKS; i++) free(pump->blocks[i].bytes);
   if (pump->cancel >= 0) close(pump->cancel);
-  free(pump);
+  free_pump(pump);
   errno = failure;
   return NULL;
 }
@@ -284,6 +332,8 @@ uint64_t ca_pump_taken(struct ca_pump *pump) { return __atomic_load_n(&pump->rea
 
 uint64_t ca_pump_trailing_zeros(struct ca_pump *pump) { return pump->zeros; }
 
+uint64_t ca_pump_part_start(struct ca_pump *pump, size_t index) { return pump->starts[index]; }
+
 void ca_pump_end(struct ca_pump *pump) {
   pthread_mutex_lock(&pump->lock);
   pump->cancelled = true;
@@ -298,5 +348,5 @@ void ca_pump_end(struct ca_pump *pump) {
   pthread_mutex_destroy(&pump->lock);
   pthread_cond_destroy(&pump->filled);
   pthread_cond_destroy(&pump->emptied);
-  free(pump);
+  free_pump(pump);
 }

@@ -18,9 +18,16 @@ void ca_begin_sync(int file, off_t offset, off_t length);
 
 struct ca_pump;
 
+/// Bytes of a file.
+struct ca_part {
+  uint64_t offset, length;
+};
+
 /// Begins to unpack what `input` holds: gzip, zstd, xz, bzip2 or nothing. `input` stays the caller's and must outlive the
-/// pump. As soon as `abort` (or -1) is readable, reading ends with ECANCELED. NULL and errno where there is no thread.
-struct ca_pump *ca_pump_start(int input, int abort);
+/// pump. With `parts` only those of the file are read, each unpacked by itself (not gzip), as if what they hold followed
+/// each other. As soon as `abort` (or -1) is readable, reading ends with ECANCELED. NULL and errno where there is no
+/// thread.
+struct ca_pump *ca_pump_start(int input, int abort, const struct ca_part *parts, size_t count);
 
 /// Opens `reader`, which has its formats, over the pump's blocks. As archive_read_open.
 int ca_pump_open(struct ca_pump *pump, struct archive *reader);
@@ -37,6 +44,9 @@ uint64_t ca_pump_taken(struct ca_pump *pump);
 
 /// How many zero bytes stood at the very end of the unpacked stream; valid after ca_pump_drain.
 uint64_t ca_pump_trailing_zeros(struct ca_pump *pump);
+
+/// Where in the unpacked stream that begins which a part holds; valid after ca_pump_drain.
+uint64_t ca_pump_part_start(struct ca_pump *pump, size_t index);
 
 /// Ends the thread, wherever it waits, and gives everything back.
 void ca_pump_end(struct ca_pump *pump);

@@ -35,6 +35,13 @@ package struct ArchiveError: Error, Hashable, Sendable, CustomStringConvertible,
     self.reason = reason
   }
 
+  /// As soon as `abort` is readable.
+  static func throwIfAborted(_ abort: Descriptor?, _ subject: String) throws(ArchiveError) {
+    guard let abort else { return }
+    var poller = pollfd(fd: abort.raw, events: Int16(POLLIN), revents: 0)
+    if poll(&poller, 1, 0) > 0 { throw ArchiveError(subject, .aborted) }
+  }
+
   package init(injected errno: Int32, into effect: Effect) {
     self.init(effect.subject, .system(SystemError(injected: errno, into: effect)))
   }

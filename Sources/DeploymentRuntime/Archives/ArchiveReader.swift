@@ -6,13 +6,22 @@ package enum ArchiveSource {
   case path(String)
   /// Read from where it stands to its end: a file, a pipe, standard input. `name` is what messages call it.
   case descriptor(Descriptor, name: String)
+  /// These parts of a file, as if they followed each other.
+  case parts(String, [ArchivePart])
 
   package var name: String {
     switch self {
-    case .path(let path): path
+    case .path(let path), .parts(let path, _): path
     case .descriptor(_, let name): name
     }
   }
+}
+
+/// Frames of an archive that are a stream by themselves.
+package struct ArchivePart: Hashable, Sendable {
+  package var bytes: Range<UInt64>
+  /// The entry that must begin where they do; nil where any may.
+  package var first: TreePath?
 }
 
 /// Takes what an archive holds, entry by entry, in the archive's order.
@@ -48,10 +57,15 @@ package struct ArchiveReader {
   package func read(
     _ visitor: inout some ArchiveVisitor, progress: (UInt64) -> Void = { _ in }
   ) throws(ArchiveError) -> ArchiveSummary {
-    let stream = try ArchiveStream(try open(), subject: source.name, limits: limits, abort: abort)
+    var parts: [ArchivePart] = []
+    if case .parts(_, let some) = source { parts = some }
+    let firsts = Set(parts.compactMap(\.first))
+    var places: [TreePath: UInt64] = [:]
+    let stream = try ArchiveStream(try open(), subject: source.name, limits: limits, abort: abort, parts: parts)
     var summary = ArchiveSummary()
     while let entry = try stream.next() {
       summary.entries += 1
+      if firsts.contains(entry.path) { places[entry.path] = stream.place }
       var declared: UInt64 = 0
       if case .file(let size) = entry.kind {
         declared = size
@@ -66,6 +80,10 @@ package struct ArchiveReader {
       }
       summary.bytes += declared
       progress(stream.bytesTaken)
+    }
+    for (index, part) in parts.enumerated() {
+      guard let first = part.first, places[first] != stream.place(ofPart: index) else { continue }
+      throw ArchiveError(source.name, .damaged("the part at \(part.bytes.lowerBound) does not begin with \(first)"))
     }
     return summary
   }
@@ -95,7 +113,7 @@ package struct ArchiveReader {
     do throws(SystemError) {
       switch source {
       case .descriptor(let descriptor, _): return descriptor
-      case .path(let path):
+      case .path(let path), .parts(let path, _):
         // Not to wait for a writer of a FIFO; reads of files know no O_NONBLOCK.
         let file = try Descriptor.open(path, flags: O_RDONLY | O_NONBLOCK)
         var facts = stat()

@@ -14,12 +14,16 @@ final class ArchiveStream {
   private var count = 0
   private var isOpen = false
 
-  /// Reading ends, with ``ArchiveError/Reason/aborted``, as soon as `abort` is readable.
-  init(_ input: Descriptor, subject: String, limits: ArchiveLimits, abort: Descriptor?) throws(ArchiveError) {
+  /// Reading ends, with ``ArchiveError/Reason/aborted``, as soon as `abort` is readable. With `parts`, of a file, only those
+  /// are read.
+  init(
+    _ input: Descriptor, subject: String, limits: ArchiveLimits, abort: Descriptor?, parts: [ArchivePart] = []
+  ) throws(ArchiveError) {
     guard let archive = archive_read_new() else {
       throw ArchiveError(subject, .system(SystemError("read", subject, errno: ENOMEM)))
     }
-    guard let pump = ca_pump_start(input.raw, abort?.raw ?? -1) else {
+    let ranges = parts.map { ca_part(offset: $0.bytes.lowerBound, length: UInt64($0.bytes.count)) }
+    guard let pump = ca_pump_start(input.raw, abort?.raw ?? -1, ranges, ranges.count) else {
       let number = errno
       archive_read_free(archive)
       throw ArchiveError(subject, .system(SystemError("start a thread to read", subject, errno: number)))
@@ -39,6 +43,12 @@ final class ArchiveStream {
 
   /// Bytes of the archive itself read so far.
   var bytesTaken: UInt64 { ca_pump_taken(pump) }
+
+  /// Where the entry that came last begins in what is unpacked.
+  var place: UInt64 { UInt64(max(0, archive_read_header_position(archive))) }
+
+  /// Where a part does; once there is no next entry.
+  func place(ofPart index: Int) -> UInt64 { ca_pump_part_start(pump, index) }
 
   /// The next entry, or nil at a sound end. The data of the one before is passed over if nobody read it.
   func next() throws(ArchiveError) -> ArchiveEntry? {

@@ -41,8 +41,26 @@ package struct BackupArchive {
     return backup
   }
 
+  /// As ``verify(progress:)``, for one that was just written. What was taken over was unpacked and compared, chunk by
+  /// chunk, when it was first written: by induction it need only be the bytes it was then. All else is unpacked and
+  /// compared, and shown to lie where the index says, so that the next one can rely on that.
+  func verify(_ outline: BackupOutline) throws(ArchiveError) -> Backup {
+    guard outline.hasIndex else { return try verify() }
+    let file = try open()
+    guard let index = try ArchiveIndex.read(file, path), index.chunks == outline.chunks else {
+      throw ArchiveError(path, .damaged("its index is not what was written"))
+    }
+    guard try ArchiveIndex.areSound(index.chunks, in: file, path, abort: abort) else {
+      throw ArchiveError(path, .damaged("its chunks are not what was written, or taken over"))
+    }
+    var inspection = BackupInspection(path)
+    try ArchiveReader(.parts(path, outline.rest), limits: limits, abort: abort).read(&inspection)
+    return try inspection.conclude(known: outline.knownItems)
+  }
+
   /// Unpacks the release into `release`, and what is shared into `shared`, where that is wanted: both must exist, be empty
-  /// and be known to nobody else. All of it is verified but the index, which nobody needs to go back; a failure leaves there what it had unpacked. Nothing is synced.
+  /// and be known to nobody else. All of it is verified but the index, which nobody needs to go back; a failure leaves
+  /// there what it had unpacked. Nothing is synced.
   ///
   /// Links of the release that lead outside are made if its manifest has them: a virtual environment's interpreter.
   package func extract(

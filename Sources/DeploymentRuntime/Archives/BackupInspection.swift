@@ -77,19 +77,31 @@ struct BackupInspection: ArchiveVisitor {
 
   /// - Throws: `differs` with the first entry that is not as its manifest says; `damaged` where one of the manifests is
   ///   missing.
-  func conclude() throws(ArchiveError) -> Backup {
+  ///
+  /// Items of the release's manifest that are `known` were not shown.
+  func conclude(known: [Range<Int>] = []) throws(ArchiveError) -> Backup {
     guard let head else { throw ArchiveError(subject, .notABackup) }
     guard let manifest, manifest.origin.release == head.release else {
       throw ArchiveError(subject, .damaged("it has no manifest of its release"))
     }
     guard let sharedManifest else { throw ArchiveError(subject, .damaged("it has no manifest of what is shared")) }
-    try compare(manifest, release, BackupLayout.release)
-    try compare(sharedManifest, shared, BackupLayout.shared)
+    try compare(Self.without(known, manifest.items), release, BackupLayout.release)
+    try compare(sharedManifest.items, shared, BackupLayout.shared)
     return Backup(head: head, manifest: manifest, shared: sharedManifest)
   }
 
-  private func compare(_ manifest: Manifest, _ found: [TreeItem], _ top: TreePath) throws(ArchiveError) {
-    let differences = TreeDifferences(from: manifest.items, to: found.sorted { $0.path < $1.path }, limit: 1)
+  private static func without(_ known: [Range<Int>], _ items: [TreeItem]) -> [TreeItem] {
+    var rest: [TreeItem] = []
+    var start = 0
+    for range in known {
+      rest += items[start..<range.lowerBound]
+      start = range.upperBound
+    }
+    return rest + items[start...]
+  }
+
+  private func compare(_ items: [TreeItem], _ found: [TreeItem], _ top: TreePath) throws(ArchiveError) {
+    let differences = TreeDifferences(from: items, to: found.sorted { $0.path < $1.path }, limit: 1)
     guard let first = differences.first.first else { return }
     let entry = "\(BackupLayout.path(first.path, in: top))"
     throw ArchiveError(subject, .differs(entry: entry, why: "(\(first.kind)); \(differences.summary)"))

@@ -162,27 +162,14 @@ package struct BackupStore {
     _ audience: any OperationAudience
   ) throws(StepFailure) -> Made {
     let temporary = TemporaryName.beside(path(name), files.operation)
-    let total = Int64(clamping: source.manifest.contentSize.bytes)
-    var made = Made(name: name)
     do throws(ArchiveError) {
-      made = try files.effects.perform(.write, temporary, planned: made) { () throws(ArchiveError) -> Made in
-        // Of an earlier try of the same operation.
-        unlink(temporary)
-        do throws(ArchiveError) {
-          return try writeAndSync(source, made, temporary, bases: bases, abort) {
-            audience.progress(done: Int64(clamping: $0), total: total, unit: "bytes")
-          }
-        } catch {
-          // On a full disk nothing half-written is left.
-          unlink(temporary)
-          unlink(source.staging)
-          throw error
-        }
-      }
-      if files.effects.mode == .act {
-        let began = Instant.monotonicNow()
-        try readBack(temporary, source, abort)
-        made.readingBack = .monotonicNow() - began
+      var made: Made
+      do throws(ArchiveError) {
+        made = try writeAndReadBack(source, name, temporary, bases: bases, abort, audience)
+      } catch {
+        guard case .damaged = error.reason, !bases.isEmpty, files.effects.mode == .act else { throw error }
+        audience.warn("an older archive is damaged (baton backup verify says which): nothing is taken over from it")
+        made = try writeAndReadBack(source, name, temporary, bases: [], abort, audience)
       }
       do throws(SystemError) { try files.move(temporary, to: path(name)) } catch {
         throw ArchiveError(path(name), .system(error))
@@ -194,9 +181,37 @@ package struct BackupStore {
     }
   }
 
+  private func writeAndReadBack(
+    _ source: BackupWriter.Source, _ name: String, _ temporary: String, bases: [Found], _ abort: Descriptor?,
+    _ audience: any OperationAudience
+  ) throws(ArchiveError) -> Made {
+    let total = Int64(clamping: source.manifest.contentSize.bytes)
+    var made = Made(name: name)
+    var outline = BackupOutline()
+    made = try files.effects.perform(.write, temporary, planned: made) { () throws(ArchiveError) -> Made in
+      // Of an earlier try of the same operation.
+      unlink(temporary)
+      do throws(ArchiveError) {
+        return try writeAndSync(source, made, temporary, bases: bases, abort, &outline) {
+          audience.progress(done: Int64(clamping: $0), total: total, unit: "bytes")
+        }
+      } catch {
+        // On a full disk nothing half-written is left.
+        unlink(temporary)
+        unlink(source.staging)
+        throw error
+      }
+    }
+    guard files.effects.mode == .act else { return made }
+    let began = Instant.monotonicNow()
+    try readBack(temporary, source, outline, abort)
+    made.readingBack = .monotonicNow() - began
+    return made
+  }
+
   private func writeAndSync(
     _ source: BackupWriter.Source, _ begun: Made, _ temporary: String, bases: [Found], _ abort: Descriptor?,
-    _ progress: @escaping (UInt64) -> Void
+    _ outline: inout BackupOutline, _ progress: @escaping (UInt64) -> Void
   ) throws(ArchiveError) -> Made {
     var made = begun
     let began = Instant.monotonicNow()
@@ -210,7 +225,8 @@ package struct BackupStore {
       source, to: file, subject: layout.backups, settings.backup.format, level: settings.backup.level, abort: abort,
       progress: progress)
     let base = isFramed ? bases.lazy.compactMap { BackupWriter.Base(path($0.name)) }.first : nil
-    made.takenOver = ByteCount(try writer.write(base: base, index: isFramed))
+    outline = try writer.write(base: base, index: isFramed)
+    made.takenOver = ByteCount(outline.takenOver)
     made.writing = .monotonicNow() - began
     do throws(SystemError) { try retrying("sync", temporary) { fsync(file.raw) } } catch {
       throw ArchiveError(temporary, .system(error))
@@ -219,9 +235,11 @@ package struct BackupStore {
     return made
   }
 
-  /// What was written is what was meant, read as anybody will who needs it.
-  private func readBack(_ temporary: String, _ source: BackupWriter.Source, _ abort: Descriptor?) throws(ArchiveError) {
-    let backup = try BackupArchive(temporary, abort: abort).verify()
+  /// What was written is what was meant.
+  private func readBack(
+    _ temporary: String, _ source: BackupWriter.Source, _ outline: BackupOutline, _ abort: Descriptor?
+  ) throws(ArchiveError) {
+    let backup = try BackupArchive(temporary, abort: abort).verify(outline)
     guard backup.head == source.head, backup.manifest == source.manifest else {
       throw ArchiveError(temporary, .damaged("it is not what was written"))
     }

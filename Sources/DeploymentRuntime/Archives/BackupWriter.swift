@@ -40,10 +40,10 @@ struct BackupWriter {
     frames = try FrameWriter(output, subject: subject, format, level: level)
   }
 
-  /// Writes all of it. Chunks of the release that `base` has are taken over as they are, if they are sound.
-  ///
-  /// - Returns: bytes of the release that were taken over, before compression.
-  func write(base: Base?, index: Bool) throws(ArchiveError) -> UInt64 {
+  /// Writes all of it. Chunks of the release that `base` has are taken over as they are: whether they are sound is for
+  /// whoever reads back.
+  func write(base: Base?, index: Bool) throws(ArchiveError) -> BackupOutline {
+    let plan = ReleaseChunks.plan(source.manifest.items, manner: manner)
     try frames.chunk(nil) { () throws(ArchiveError) in
       try text(BackupLayout.head, source.head.text)
     }
@@ -51,7 +51,7 @@ struct BackupWriter {
       try text(BackupLayout.manifest, source.manifestText)
       try directory(BackupLayout.release, source.release)
     }
-    let reused = try writeRelease(base)
+    let known = try writeRelease(plan, base)
     try frames.chunk(nil) { () throws(ArchiveError) in
       let manifest = try writeShared()
       try text(BackupLayout.sharedManifest, ManifestText.text(of: manifest))
@@ -59,8 +59,18 @@ struct BackupWriter {
       try frames.appendZeros(1_024)
     }
     try frames.takeAll()
+    var outline = BackupOutline()
+    outline.hasIndex = index
+    outline.chunks = frames.chunks
+    outline.end = frames.position
+    outline.plan = plan
+    outline.known = known
+    outline.firsts = plan.map {
+      BackupLayout.path(source.manifest.items[$0.items.lowerBound].path, in: BackupLayout.release)
+    }
+    outline.afterRelease = source.sharedFiles.items.isEmpty ? BackupLayout.sharedManifest : BackupLayout.shared
     if index { try frames.appendRaw(ArchiveIndex(frames.chunks).bytes) }
-    return reused
+    return outline
   }
 
   // MARK: Entries
@@ -84,32 +94,61 @@ struct BackupWriter {
     do throws(SystemError) { return try body() } catch { throw ArchiveError(subject, .system(error)) }
   }
 
-  private func checkAbort() throws(ArchiveError) {
-    guard let abort else { return }
-    var poller = pollfd(fd: abort.raw, events: Int16(POLLIN), revents: 0)
-    if poll(&poller, 1, 0) > 0 { throw ArchiveError(subject, .aborted) }
-  }
+  private func checkAbort() throws(ArchiveError) { try ArchiveError.throwIfAborted(abort, subject) }
 
   // MARK: The release
 
-  private func writeRelease(_ base: Base?) throws(ArchiveError) -> UInt64 {
+  /// - Returns: numbers of the chunks that were taken over.
+  private func writeRelease(_ plan: [ReleaseChunks.Chunk], _ base: Base?) throws(ArchiveError) -> Set<Int> {
     let top = try system { () throws(SystemError) in
       try Descriptor.open(source.release, flags: O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
     }
-    var reused: UInt64 = 0
-    for chunk in ReleaseChunks.plan(source.manifest.items, manner: manner) {
-      try checkAbort()
-      if let base, let found = base.chunks[chunk.key], let bytes = base.bytes(of: found) {
-        try frames.copy(bytes, of: found, size: chunk.size)
-        reused += chunk.size
+    var known: Set<Int> = []
+    var run = Run()
+    for (number, chunk) in plan.enumerated() {
+      if let base, let found = base.chunks[chunk.key] {
+        if !run.isContinued(by: found) { try copy(&run, base) }
+        run.append(found, chunk)
+        known.insert(number)
       } else {
+        if let base { try copy(&run, base) }
+        try checkAbort()
         try frames.chunk(chunk.key) { () throws(ArchiveError) in
           for item in source.manifest.items[chunk.items] { try write(item, in: top) }
         }
+        progress(frames.taken)
       }
-      progress(frames.taken)
     }
-    return reused
+    if let base { try copy(&run, base) }
+    return known
+  }
+
+  /// Chunks of the base that lie there as they will here.
+  private struct Run {
+    /// Compressed, so that nobody waits long for what it does.
+    private static let most: UInt64 = 32 << 20
+    private(set) var chunks: [ArchiveIndex.Chunk] = []
+    private(set) var size: UInt64 = 0
+    private var end: UInt64 = 0
+
+    func isContinued(by chunk: ArchiveIndex.Chunk) -> Bool {
+      guard let first = chunks.first else { return true }
+      return chunk.offset == end && chunk.length <= Self.most && end - first.offset <= Self.most
+    }
+
+    mutating func append(_ found: ArchiveIndex.Chunk, _ chunk: ReleaseChunks.Chunk) {
+      chunks.append(found)
+      size += chunk.size
+      end = found.offset &+ found.length
+    }
+  }
+
+  private func copy(_ run: inout Run, _ base: Base) throws(ArchiveError) {
+    guard !run.chunks.isEmpty else { return }
+    try checkAbort()
+    try frames.copy(run.chunks, of: base.file, size: run.size)
+    run = Run()
+    progress(frames.taken)
   }
 
   private func write(_ item: TreeItem, in top: Descriptor) throws(ArchiveError) {
@@ -280,26 +319,17 @@ struct BackupWriter {
 extension BackupWriter {
   /// An older backup, for the chunks that would be the same.
   struct Base {
+    let file: Descriptor
     let chunks: [Digest: ArchiveIndex.Chunk]
-    private let file: Descriptor
-    private let path: String
 
     /// nil where it has no index, or none to rely on.
     init?(_ path: String) {
       do throws(ArchiveError) {
         do throws(SystemError) { file = try Descriptor.open(path, flags: O_RDONLY | O_NOFOLLOW) } catch { return nil }
         guard let index = try ArchiveIndex.read(file, path), !index.chunks.isEmpty else { return nil }
-        chunks = Dictionary(index.chunks.map { ($0.key, $0) }, uniquingKeysWith: { first, _ in first })
-        self.path = path
-      } catch { return nil }
-    }
-
-    /// nil where they are not what they were.
-    func bytes(of chunk: ArchiveIndex.Chunk) -> [UInt8]? {
-      guard chunk.length <= 1 << 31, chunk.offset <= 1 << 50 else { return nil }
-      do throws(SystemError) {
-        let bytes = try ArchiveIndex.bytes(of: file, Int(chunk.length), at: Int(chunk.offset), path)
-        return Digest.of(bytes) == chunk.digest ? bytes : nil
+        // What no archive of ours has is not reckoned with either.
+        let plausible = index.chunks.filter { $0.length <= 1 << 31 && $0.offset <= 1 << 50 }
+        chunks = Dictionary(plausible.map { ($0.key, $0) }, uniquingKeysWith: { first, _ in first })
       } catch { return nil }
     }
   }

@@ -120,12 +120,34 @@ final class FrameWriter {
 
   // MARK: Out
 
-  /// A chunk of another archive, byte by byte. `size`: what it holds unpacked.
-  func copy(_ bytes: [UInt8], of chunk: ArchiveIndex.Chunk, size: UInt64) throws(ArchiveError) {
+  /// Chunks that follow each other in another archive, byte by byte: large writes, not one for each chunk. `size`: what
+  /// they hold unpacked.
+  ///
+  /// - Throws: `damaged` where they cannot be had: whoever can do without them does.
+  func copy(_ run: [ArchiveIndex.Chunk], of file: Descriptor, size: UInt64) throws(ArchiveError) {
+    guard let first = run.first else { return }
     try takeAll()
-    chunks.append(
-      ArchiveIndex.Chunk(key: chunk.key, offset: position, length: chunk.length, digest: chunk.digest))
-    try write(bytes)
+    chunks += run.map {
+      ArchiveIndex.Chunk(
+        key: $0.key, offset: position + ($0.offset - first.offset), length: $0.length, digest: $0.digest)
+    }
+    let length = run.reduce(0) { $0 + $1.length }
+    var done: UInt64 = 0
+    while done < length {
+      // Between two blocks that are to be compressed this one is free.
+      let part = UnsafeMutableRawBufferPointer(rebasing: block[..<min(block.count, Int(length - done))])
+      var count = 0
+      do throws(SystemError) {
+        count = try retrying("read", subject) {
+          pread(file.raw, part.baseAddress, part.count, off_t(first.offset + done))
+        }
+      } catch { throw ArchiveError(subject, .damaged("an older archive, of which chunks are taken over: \(error)")) }
+      if count == 0 {
+        throw ArchiveError(subject, .damaged("an older archive, of which chunks are taken over, is cut off"))
+      }
+      try write(UnsafeRawBufferPointer(rebasing: part[..<count]))
+      done += UInt64(count)
+    }
     taken += size
   }
 

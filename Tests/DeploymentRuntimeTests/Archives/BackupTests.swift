@@ -254,6 +254,63 @@ struct BackupTests {
     #expect(try BackupArchive(second).verify().manifest.origin.release == one.release)
   }
 
+  /// Whoever relies on an index relies on this having been noticed.
+  @Test func aPartThatHoldsOtherEntriesIsNoticed() throws {
+    let one = try BackupFixture()
+    var contents = ["main": "#!/bin/sh\n"]
+    for number in 0..<100 {
+      contents["lib/\(number)"] = String(decoding: noise(20_000, seed: UInt64(number)), as: UTF8.self)
+    }
+    try one.makeRelease(contents)
+    let archive = try one.backUp()
+    let chunks = try index(archive).chunks
+    let size = try FileFacts.of(archive).size
+    var all = chunks.map { ArchivePart(bytes: $0.offset..<($0.offset + $0.length)) }
+    let end = ArchivePart(
+      bytes: (chunks.last.map { $0.offset + $0.length } ?? 0)..<(size - 80 * UInt64(chunks.count) - 56))
+    for (number, part) in all.enumerated() {
+      var entries: [TreePath] = []
+      try ArchiveReader(.parts(archive, [part, end])).list { (entry) throws(ArchiveError) in entries.append(entry.path)
+      }
+      all[number].first = entries.first
+    }
+    #expect(all.count > 4)
+    try ArchiveReader(.parts(archive, all + [end])).list()
+    var wrong = all + [end]
+    (wrong[1].first, wrong[2].first) = (wrong[2].first, wrong[1].first)
+    var shifted = all + [end]
+    shifted[1].bytes = shifted[1].bytes.lowerBound..<(shifted[1].bytes.upperBound - 1)
+    shifted[2].bytes = (shifted[2].bytes.lowerBound - 1)..<shifted[2].bytes.upperBound
+    var merged = all + [end]
+    merged[1].bytes = merged[1].bytes.lowerBound..<merged[2].bytes.upperBound
+    merged[2].bytes = merged[3].bytes
+    merged.remove(at: 3)
+    for parts in [wrong, shifted, merged] {
+      let error = refusal { () throws(ArchiveError) in try ArchiveReader(.parts(archive, parts)).list() }
+      guard case .damaged = error?.reason else {
+        Issue.record("\(error?.description ?? "nothing")")
+        continue
+      }
+    }
+  }
+
+  /// As a disk that cannot read it any more: a backup is made all the same, without it.
+  @Test func aChunkThatCannotBeHadIsMadeAnew() throws {
+    let one = try BackupFixture()
+    try one.makeRelease()
+    let first = try one.backUp()
+    var bytes = try readFile(first, limit: 1 << 24)
+    let chunks = try index(first).chunks
+    bytes.removeLast(80 * chunks.count + 56)
+    let far = chunks.map { ArchiveIndex.Chunk(key: $0.key, offset: 1 << 40, length: $0.length, digest: $0.digest) }
+    try one.write(first, bytes + ArchiveIndex(far).bytes)
+    let next = try BackupFixture(id: "op-2", release: "20260102T000000Z-none-0002", scratch: one.fixture.scratch)
+    try next.makeRelease()
+    let second = try next.backUp()
+    #expect(try BackupArchive(second).verify().manifest.origin.release == next.release)
+    #expect(next.fixture.audience.everything.contains("an older archive is damaged"))
+  }
+
   private func index(_ path: String) throws -> ArchiveIndex {
     try ArchiveIndex.read(try Descriptor.open(path, flags: O_RDONLY), path) ?? ArchiveIndex([])
   }
