@@ -19,19 +19,19 @@ package struct Digest: Hashable, Sendable, CustomStringConvertible {
   /// 64 digits, lower case.
   package init?(hex: some Collection<UInt8>) {
     guard hex.count == 64 else { return nil }
-    var bytes: [UInt8] = []
-    bytes.reserveCapacity(32)
-    var high: UInt8?
+    var read = (UInt64(0), UInt64(0), UInt64(0), UInt64(0))
+    var count = 0
     for digit in hex {
       guard let value = EscapedText.value(digit) else { return nil }
-      if let first = high {
-        bytes.append(first << 4 | value)
-        high = nil
-      } else {
-        high = value
+      switch count / 16 {
+      case 0: read.0 = read.0 << 4 | UInt64(value)
+      case 1: read.1 = read.1 << 4 | UInt64(value)
+      case 2: read.2 = read.2 << 4 | UInt64(value)
+      default: read.3 = read.3 << 4 | UInt64(value)
       }
+      count += 1
     }
-    self = bytes.withUnsafeBytes { Digest($0) }
+    words = read
   }
 
   /// Adds the 64 digits to a text.

@@ -126,21 +126,27 @@ package struct DurableFiles {
   }
 
   /// Removes a tree that nobody may find half removed: out of the way first, in one rename, then bit by bit.
-  package func discardTree(_ path: String) throws(SystemError) {
+  ///
+  /// - Returns: what became free.
+  @discardableResult
+  package func discardTree(_ path: String) throws(SystemError) -> ByteCount {
     let temporary = TemporaryName.beside(path, operation, "gone-")
-    try removeTree(temporary)
-    guard try FileFacts.ifPresent(path) != nil else { return }
+    let left = try removeTree(temporary)
+    guard try FileFacts.ifPresent(path) != nil else { return left }
     try effects.perform(.rename, "\(path) -> \(temporary)") { () throws(SystemError) in
       try retrying("rename", path) { Glibc.rename(path, temporary) }
     }
     try syncDirectory(parentDirectory(of: path))
-    try removeTree(temporary)
+    return ByteCount(left.bytes &+ (try removeTree(temporary)).bytes)
   }
 
   /// Removes what nobody points at; missing is fine. See ``TreeRemoval``.
-  package func removeTree(_ path: String) throws(SystemError) {
-    guard try FileFacts.ifPresent(path) != nil else { return }
-    try effects.perform(.removeTree, path) { () throws(SystemError) in try TreeRemoval.remove(path) }
+  @discardableResult
+  package func removeTree(_ path: String) throws(SystemError) -> ByteCount {
+    guard try FileFacts.ifPresent(path) != nil else { return ByteCount(0) }
+    return try effects.perform(.removeTree, path, planned: ByteCount(0)) { () throws(SystemError) in
+      try TreeRemoval.remove(path)
+    }
   }
 
   /// All that was written into the tree is on the disk. One syncfs: a tree of many files is written in one go, where an

@@ -1,3 +1,4 @@
+internal import LinuxSystem
 package import Vocabulary
 
 /// What a release is: each of its files with its hash, where it came from, who made it and when. It lies beside the
@@ -56,7 +57,18 @@ package struct Manifest: Hashable, Sendable {
   package static func of(_ directory: String, _ origin: Origin, outside: Set<TreePath> = []) throws(ManifestError)
     -> Manifest
   {
-    let items = try TreeContents.read(directory, outside: outside, limits: TreeLimits(entries: itemLimit))
+    let listing: TreeListing
+    do throws(SystemError) {
+      listing = try TreeContents.list(directory, outside: outside, limits: TreeLimits(entries: itemLimit))
+    } catch { throw .system(error) }
+    return try of(directory, listing, origin, outside: outside)
+  }
+
+  /// As above, of a tree that was walked through already.
+  package static func of(
+    _ directory: String, _ listing: TreeListing, _ origin: Origin, outside: Set<TreePath>
+  ) throws(ManifestError) -> Manifest {
+    let items = try TreeContents.read(listing, in: directory)
     for item in items { if case .other(let noun) = item.content { throw .unfit(item.path, noun) } }
     let hash = Digest.of(ManifestText.lines(items))
     return Manifest(origin: origin, outside: outside, items: items, treeHash: hash)

@@ -36,15 +36,26 @@ enum ManifestText {
     let space = UInt8(ascii: " ")
     for item in items {
       switch item.content {
-      case .directory: text += Array("d \(String(item.mode, radix: 8)) ".utf8)
+      case .directory:
+        text.append(UInt8(ascii: "d"))
+        text.append(space)
+        DecimalText.append(UInt64(item.mode), to: &text, radix: 8)
+        text.append(space)
       case .file(let size, let digest):
-        text += Array("f \(String(item.mode, radix: 8)) \(size) ".utf8)
+        text.append(UInt8(ascii: "f"))
+        text.append(space)
+        DecimalText.append(UInt64(item.mode), to: &text, radix: 8)
+        text.append(space)
+        DecimalText.append(size, to: &text)
+        text.append(space)
         digest?.write(to: &text)
         text.append(space)
-      case .link: text += [UInt8(ascii: "l"), space]
+      case .link:
+        text.append(UInt8(ascii: "l"))
+        text.append(space)
       case .other: continue
       }
-      text += Array(item.path.escaped.utf8)
+      text += item.path.escaped.utf8
       if case .link(let target) = item.content {
         text.append(space)
         text += Array(EscapedText.escape(target).utf8)
@@ -68,8 +79,22 @@ enum ManifestText {
     return try parse(bytes)
   }
 
+  /// As ``read(_:)``, without looking at the items one by one.
+  static func origin(_ path: String) throws(ManifestError) -> Manifest.Origin {
+    let bytes: [UInt8]
+    do { bytes = try readFile(path, limit: sizeLimit) } catch { throw .system(error) }
+    var reader = Reader(rest: try body(bytes))
+    return try reader.origin()
+  }
+
   /// Takes exactly what ``text(of:)`` writes.
   static func parse(_ bytes: [UInt8]) throws(ManifestError) -> Manifest {
+    var reader = Reader(rest: try body(bytes))
+    return try reader.manifest()
+  }
+
+  /// All but the last line, whose hash it must have.
+  private static func body(_ bytes: [UInt8]) throws(ManifestError) -> ArraySlice<UInt8> {
     // "end ", 64 digits and the newline.
     guard bytes.count > 69, bytes.last == UInt8(ascii: "\n") else { throw .damaged(line: 0, "it has no end") }
     let body = bytes[..<(bytes.count - 69)]
@@ -78,8 +103,7 @@ enum ManifestText {
       throw .damaged(line: 0, "it has no end")
     }
     guard Digest.of(body) == hash else { throw .damaged(line: 0, "its hash is not that of its text") }
-    var reader = Reader(rest: body)
-    return try reader.manifest()
+    return body
   }
 
   private struct Reader {
@@ -95,7 +119,23 @@ enum ManifestText {
 
     func damaged(_ why: String) -> ManifestError { .damaged(line: line, why) }
 
+    mutating func origin() throws(ManifestError) -> Manifest.Origin { try origin(head().values) }
+
     mutating func manifest() throws(ManifestError) -> Manifest {
+      let (values, outside) = try head()
+      guard let count = values["items"].flatMap({ Int($0) }), (0...Manifest.itemLimit).contains(count) else {
+        throw damaged("it has no number of items, or too many")
+      }
+      let lines = rest
+      let items = try items(count)
+      let treeHash = Digest.of(lines)
+      guard rest.isEmpty, values["tree"] == treeHash.hex else {
+        throw damaged("its tree hash is not that of its items")
+      }
+      return Manifest(origin: try origin(values), outside: outside, items: items, treeHash: treeHash)
+    }
+
+    private mutating func head() throws(ManifestError) -> (values: [String: String], outside: Set<TreePath>) {
       guard try next().elementsEqual(title.utf8) else { throw damaged("it is no manifest of this version") }
       var values: [String: String] = [:]
       var outside: Set<TreePath> = []
@@ -109,17 +149,7 @@ enum ManifestText {
           throw damaged("\(word) is there twice")
         }
       }
-      guard let count = values["items"].flatMap({ Int($0) }), (0...Manifest.itemLimit).contains(count) else {
-        throw damaged("it has no number of items, or too many")
-      }
-      let lines = rest
-      let items = try items(count)
-      let treeHash = Digest.of(lines)
-      guard rest.isEmpty, values["tree"] == treeHash.hex else {
-        throw damaged("its tree hash is not that of its items")
-      }
-      let origin = try origin(values)
-      return Manifest(origin: origin, outside: outside, items: items, treeHash: treeHash)
+      return (values, outside)
     }
 
     private mutating func headLine() throws(ManifestError) -> (word: String, value: String) {

@@ -4,16 +4,28 @@ package import LinuxSystem
 /// Who may do what in a release: the deploy user owns it, the service reads it, nobody else writes.
 package enum ReleaseModes {
   /// Takes setuid and setgid bits and the writing of group and others away from everything but what is `outside`.
-  package static func seal(_ release: String, outside: Set<TreePath> = [], _ files: DurableFiles) throws(SystemError) {
-    try files.effects.perform(.mode, release) { () throws(SystemError) in
-      try TreeWalk.each(in: release, skipping: outside) { (entry) throws(SystemError) in
-        guard entry.facts.kind != .link else { return }
-        let sealed = Self.sealed(entry.facts.mode, isDirectory: entry.facts.kind == .directory)
-        if sealed == entry.facts.mode { return }
-        try retrying("set the mode of", "\(release)/\(entry.path)") {
-          fchmodat(entry.directory, entry.name, mode_t(sealed), 0)
+  ///
+  /// - Returns: what the release holds, as it is then.
+  @discardableResult
+  package static func seal(_ release: String, outside: Set<TreePath> = [], _ files: DurableFiles) throws(SystemError)
+    -> TreeListing
+  {
+    try files.effects.perform(.mode, release, planned: TreeListing()) { () throws(SystemError) in
+      var listing = TreeListing()
+      let limits = TreeLimits(entries: Manifest.itemLimit)
+      try TreeWalk.each(in: release, skipping: outside, limits: limits) { (entry) throws(SystemError) in
+        var mode = entry.facts.mode
+        if entry.facts.kind != .link {
+          mode = sealed(mode, isDirectory: entry.facts.kind == .directory)
+          if mode != entry.facts.mode {
+            try retrying("set the mode of", "\(release)/\(entry.path)") {
+              fchmodat(entry.directory, entry.name, mode_t(mode), 0)
+            }
+          }
         }
+        try listing.append(entry, mode: mode)
       }
+      return listing
     }
   }
 
@@ -31,9 +43,9 @@ package enum ReleaseModes {
   }
 
   /// Looks as the service would, by owners and modes; lists of access rights beyond those are not seen.
-  package static func trouble(
-    in release: String, for user: Identity, outside: Set<TreePath> = []
-  ) throws(SystemError) -> Trouble {
+  package static func trouble(in release: String, _ listing: TreeListing, for user: Identity) throws(SystemError)
+    -> Trouble
+  {
     var trouble = Trouble()
     var above = release
     repeat {
@@ -42,15 +54,13 @@ package enum ReleaseModes {
       if !allows(facts.st_uid, facts.st_gid, facts.st_mode, user, 0o1) { trouble.unreadable = above }
       above = parentDirectory(of: above)
     } while above != "/" && above != "."
-    try TreeWalk.each(in: release, skipping: outside) { (entry) throws(SystemError) in
-      let facts = entry.facts
-      guard facts.kind == .file || facts.kind == .directory else { return }
+    for (item, facts) in zip(listing.items, listing.facts) where facts.kind == .file || facts.kind == .directory {
       let needed: UInt32 = facts.kind == .directory ? 0o5 : 0o4
-      if trouble.unreadable == nil, !allows(facts.user, facts.group, facts.mode, user, needed) {
-        trouble.unreadable = entry.path.description
+      if trouble.unreadable == nil, !allows(facts.user, facts.group, item.mode, user, needed) {
+        trouble.unreadable = item.path.description
       }
-      if trouble.writable == nil, allows(facts.user, facts.group, facts.mode, user, 0o2) || facts.user == user.user {
-        trouble.writable = entry.path.description
+      if trouble.writable == nil, allows(facts.user, facts.group, item.mode, user, 0o2) || facts.user == user.user {
+        trouble.writable = item.path.description
       }
     }
     return trouble

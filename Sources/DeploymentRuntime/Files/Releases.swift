@@ -109,13 +109,16 @@ package struct Releases {
   }
 
   /// Removes a release, or what there is of it. Its manifest goes first, so that it is incomplete before it is.
-  package func discard(_ id: ReleaseID) throws(StepFailure) {
+  ///
+  /// - Returns: what became free; what another release has as well (hard links) did not.
+  @discardableResult
+  package func discard(_ id: ReleaseID) throws(StepFailure) -> ByteCount {
     if case .release(id) = try asFailure({ () throws(SystemError) in try pointer() }) {
       throw StepFailure(.refused, "\(layout.current) names the release \(id)")
     }
-    try asFailure { () throws(SystemError) in
+    return try asFailure { () throws(SystemError) in
       try files.remove(layout.manifest(id))
-      try files.discardTree(layout.release(id))
+      return try files.discardTree(layout.release(id))
     }
   }
 

@@ -1,5 +1,5 @@
 internal import Glibc
-internal import LinuxSystem
+package import LinuxSystem
 internal import Synchronization
 
 /// One thing in a tree as a manifest has it: owners and times are not part of a release.
@@ -26,34 +26,16 @@ package struct TreeItem: Hashable, Sendable {
   }
 }
 
-/// Reads what a directory holds, contents hashed on all processors.
-package enum TreeContents {
-  /// In the order of ``TreePath``. Nothing of `outside`, which is anchored at the top.
-  package static func read(
-    _ top: String, outside: Set<TreePath> = [], contents: Bool = true, limits: TreeLimits = TreeLimits()
-  ) throws(ManifestError) -> [TreeItem] {
-    var items: [TreeItem] = []
-    var files: [FileToRead] = []
-    do throws(SystemError) {
-      try TreeWalk.each(in: top, skipping: outside, limits: limits) { (entry) throws(SystemError) in
-        if entry.facts.kind == .file {
-          files.append(FileToRead(index: items.count, path: entry.path, size: entry.facts.size))
-        }
-        items.append(try item(entry))
-      }
-    } catch {
-      throw .system(error)
-    }
-    guard contents, !files.isEmpty else { return items }
-    let digests = try hash(files, in: top)
-    for (file, digest) in zip(files, digests) {
-      let old = items[file.index]
-      items[file.index] = TreeItem(path: old.path, mode: old.mode, content: .file(size: file.size, digest: digest))
-    }
-    return items
-  }
+/// What one walk through a directory met, in the order of ``TreePath``; no contents were read.
+package struct TreeListing: Sendable {
+  package private(set) var items: [TreeItem] = []
+  /// Of each item, as it was met.
+  package private(set) var facts: [FileFacts] = []
 
-  private static func item(_ entry: TreeEntry) throws(SystemError) -> TreeItem {
+  package init() {}
+
+  /// `mode`: what a visitor has made of the one that was met.
+  mutating func append(_ entry: TreeEntry, mode: UInt32) throws(SystemError) {
     let content: TreeItem.Content =
       switch entry.facts.kind {
       case .directory: .directory
@@ -61,7 +43,47 @@ package enum TreeContents {
       case .link: .link(target: try readLink(at: entry.directory, entry.name, entry.path.escaped))
       case .socket, .pipe, .characterDevice, .blockDevice: .other(entry.facts.kind.noun)
       }
-    return TreeItem(path: entry.path, mode: entry.facts.mode, content: content)
+    items.append(TreeItem(path: entry.path, mode: mode, content: content))
+    facts.append(entry.facts)
+  }
+}
+
+/// Reads what a directory holds, contents hashed on all processors.
+package enum TreeContents {
+  /// In the order of ``TreePath``. Nothing of `outside`, which is anchored at the top.
+  package static func read(
+    _ top: String, outside: Set<TreePath> = [], contents: Bool = true, limits: TreeLimits = TreeLimits()
+  ) throws(ManifestError) -> [TreeItem] {
+    let listing: TreeListing
+    do throws(SystemError) { listing = try list(top, outside: outside, limits: limits) } catch { throw .system(error) }
+    return contents ? try read(listing, in: top) : listing.items
+  }
+
+  /// Names, kinds, modes and sizes alone.
+  package static func list(
+    _ top: String, outside: Set<TreePath> = [], limits: TreeLimits = TreeLimits()
+  ) throws(SystemError) -> TreeListing {
+    var listing = TreeListing()
+    try TreeWalk.each(in: top, skipping: outside, limits: limits) { (entry) throws(SystemError) in
+      try listing.append(entry, mode: entry.facts.mode)
+    }
+    return listing
+  }
+
+  /// The items of a listing, with the hashes of their contents.
+  package static func read(_ listing: TreeListing, in top: String) throws(ManifestError) -> [TreeItem] {
+    var items = listing.items
+    var files: [FileToRead] = []
+    for (index, item) in items.enumerated() {
+      if case .file(let size, _) = item.content { files.append(FileToRead(index: index, path: item.path, size: size)) }
+    }
+    guard !files.isEmpty else { return items }
+    let digests = try hash(files, in: top)
+    for (file, digest) in zip(files, digests) {
+      let old = items[file.index]
+      items[file.index] = TreeItem(path: old.path, mode: old.mode, content: .file(size: file.size, digest: digest))
+    }
+    return items
   }
 
   private struct FileToRead: Sendable {

@@ -14,6 +14,11 @@ package struct TreePath: Hashable, Sendable, Comparable, CustomStringConvertible
   /// slashes are dropped.
   package init?(_ bytes: some Collection<UInt8>) {
     guard bytes.count < 4_096, bytes.first != UInt8(ascii: "/"), !bytes.contains(0) else { return nil }
+    let plain = Array(bytes)
+    if Self.isPlain(plain) {
+      self.bytes = plain
+      return
+    }
     let dot = UInt8(ascii: ".")
     let names = bytes.split(separator: UInt8(ascii: "/")).filter { !($0.count == 1 && $0.first == dot) }
     guard names.allSatisfy({ $0.count <= 255 && !($0.count == 2 && $0.allSatisfy { $0 == dot }) }) else { return nil }
@@ -21,6 +26,21 @@ package struct TreePath: Hashable, Sendable, Comparable, CustomStringConvertible
   }
 
   package init?(_ text: String) { self.init(Array(text.utf8)) }
+
+  /// Nothing needs to be dropped or refused: as nearly all are, and there are many.
+  private static func isPlain(_ bytes: [UInt8]) -> Bool {
+    bytes.withUnsafeBytes { bytes in
+      var start = 0
+      for index in 0...bytes.count where index == bytes.count || bytes[index] == UInt8(ascii: "/") {
+        let length = index - start
+        if length == 0 || length > 255 { return false }
+        // `.`, `..` and whatever begins so: the slower way looks closer.
+        if length <= 2, bytes[start] == UInt8(ascii: ".") { return false }
+        start = index + 1
+      }
+      return true
+    }
+  }
 
   package var isTop: Bool { bytes.isEmpty }
   /// How many names it has.
@@ -52,10 +72,20 @@ package struct TreePath: Hashable, Sendable, Comparable, CustomStringConvertible
   }
 
   package static func < (left: Self, right: Self) -> Bool {
-    left.bytes.lexicographicallyPrecedes(right.bytes) { order($0) < order($1) }
+    left.bytes.withUnsafeBytes { left in
+      right.bytes.withUnsafeBytes { right in
+        let count = min(left.count, right.count)
+        var index = 0
+        while index < count, left[index] == right[index] { index += 1 }
+        return index == count ? left.count < right.count : order(left[index]) < order(right[index])
+      }
+    }
   }
 
   private static func order(_ byte: UInt8) -> UInt8 { byte == UInt8(ascii: "/") ? 0 : byte }
+
+  // As a whole: Array goes through a hasher byte by byte, and releases have many paths.
+  package func hash(into hasher: inout Hasher) { bytes.withUnsafeBytes { hasher.combine(bytes: $0) } }
 
   /// NUL-terminated, for system calls.
   func withPointer<Answer>(_ body: (UnsafePointer<CChar>) -> Answer) -> Answer {

@@ -103,10 +103,10 @@ struct BuildRoom {
       try room.close()
       let changed = try? readFile("\(path)/changed")
       let isRemoved = (try? FileFacts.ifPresent("\(path)/removed")) == .some(nil)
-      try asFailure { () throws(SystemError) in try files.removeTree(path) }
+      try asFailure { () throws(SystemError) in _ = try files.removeTree(path) }
       return result.hasSucceeded && original == [0x61] && changed == [0x62, 0x0A] && isRemoved
     } catch {
-      try? files.removeTree(path)
+      _ = try? files.removeTree(path)
       return false
     }
   }

@@ -29,7 +29,12 @@ struct KnownContents {
     var bytes = Array("\(Self.title) \(attributes)\n".utf8)
     bytes.reserveCapacity(entries.count * 120)
     for (path, entry) in entries {
-      bytes += "\(entry.object) \(entry.inode) \(entry.size) \(entry.modified) ".utf8
+      bytes += entry.object.utf8
+      for number in [entry.inode, entry.size, UInt64(bitPattern: entry.modified)] {
+        bytes.append(0x20)
+        DecimalText.append(number, to: &bytes)
+      }
+      bytes.append(0x20)
       bytes += EscapedText.escape(path.bytes).utf8
       bytes.append(0x0A)
     }
@@ -65,13 +70,13 @@ struct KnownContents {
     return digits.isEmpty ? nil : number
   }
 
-  /// Looks at each file where it lies now, and keeps those that are as they were.
-  func confirmed(in directory: String) -> KnownContents {
-    guard let top = try? Descriptor.open(directory, flags: O_RDONLY | O_DIRECTORY) else {
-      return KnownContents(attributes: attributes)
-    }
+  /// Those that are in a listing of the release, as they were.
+  func confirmed(by listing: TreeListing) -> KnownContents {
     var kept = KnownContents(attributes: attributes)
-    kept.entries = entries.filter { path, entry in Self.facts(of: path, in: top).map { entry.agrees($0) } ?? false }
+    kept.entries.reserveCapacity(entries.count)
+    for (item, facts) in zip(listing.items, listing.facts) where facts.kind == .file {
+      if let entry = entries[item.path], entry.agrees(facts) { kept.entries[item.path] = entry }
+    }
     return kept
   }
 
@@ -86,6 +91,10 @@ extension KnownContents.Entry {
   init(_ object: String, _ facts: stat) {
     self.init(
       object: object, inode: UInt64(facts.st_ino), size: UInt64(facts.st_size), modified: Self.modified(facts))
+  }
+
+  func agrees(_ facts: FileFacts) -> Bool {
+    inode == facts.identity.inode && size == facts.size && modified == facts.modified
   }
 
   func agrees(_ facts: stat) -> Bool {

@@ -15,7 +15,7 @@ final class ScratchDirectory {
 
   deinit {
     // The plan's own effects do nothing.
-    try? DurableFiles(Effects(.act, faults: nil), operation: OperationID("plan")).removeTree(path)
+    _ = try? DurableFiles(Effects(.act, faults: nil), operation: OperationID("plan")).removeTree(path)
   }
 
   func write(_ text: String, to name: String) throws(SystemError) {

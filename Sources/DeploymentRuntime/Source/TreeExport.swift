@@ -86,29 +86,65 @@ struct TreeExport {
     } catch { throw StepFailure(.failed, error) }
   }
 
+  private struct Candidate: Sendable {
+    let path: TreePath
+    let isProgram: Bool
+    let entry: KnownContents.Entry
+  }
+
+  /// Room for one outcome a candidate, each written by one thread once and read after all have ended.
+  private struct Outcomes: @unchecked Sendable {
+    let codes: UnsafeMutableBufferPointer<Int32>
+    /// No link was tried: the file is not what it was.
+    static let changed: Int32 = -1
+  }
+
+  /// Files that one thread takes at a time: about those of one directory, in which only one thread can make names.
+  private static let batch = 64
+
   private func link(_ files: [GitFile], known: KnownContents, from: String) throws(SystemError)
     -> [TreePath: KnownContents.Entry]
   {
     let source = try Descriptor.open(from, flags: O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
     let target = try Descriptor.open(directory, flags: O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
-    var linked: [TreePath: KnownContents.Entry] = [:]
-    linked.reserveCapacity(files.count)
+    var candidates: [Candidate] = []
     var made: Set<TreePath> = [.top]
-    for file in files {
-      guard file.kind == .file || file.kind == .program, let entry = known.entries[file.path],
-        entry.object == file.object, let facts = KnownContents.facts(of: file.path, in: source), entry.agrees(facts),
-        (facts.st_mode & 0o111 != 0) == (file.kind == .program)
-      else { continue }
+    for file in files where file.kind == .file || file.kind == .program {
+      guard let entry = known.entries[file.path], entry.object == file.object else { continue }
+      candidates.append(Candidate(path: file.path, isProgram: file.kind == .program, entry: entry))
       try makeDirectories(file.path.parent, in: target, &made)
-      let code = file.path.withPointer { linkat(source.raw, $0, target.raw, $0, 0) == 0 ? 0 : errno }
+    }
+    let outcomes = Outcomes(codes: .allocate(capacity: candidates.count))
+    outcomes.codes.initialize(repeating: Outcomes.changed)
+    defer { outcomes.codes.deallocate() }
+    let all = candidates
+    let (sourceNumber, targetNumber) = (source.raw, target.raw)
+    Parallel.each(of: (all.count + Self.batch - 1) / Self.batch) { number in
+      for index in (number * Self.batch)..<min(all.count, (number + 1) * Self.batch) {
+        outcomes.codes[index] = Self.link(all[index], from: sourceNumber, to: targetNumber)
+      }
+    }
+    var linked: [TreePath: KnownContents.Entry] = [:]
+    linked.reserveCapacity(all.count)
+    for (candidate, code) in zip(all, outcomes.codes) {
       switch code {
-      case 0: linked[file.path] = entry
+      case 0: linked[candidate.path] = candidate.entry
       // Another file system, too many links, or a kernel that protects links: written instead.
-      case EXDEV, EMLINK, EPERM, ENOENT: continue
-      default: throw SystemError("link", "\(directory)/\(file.path)", errno: code)
+      case Outcomes.changed, EXDEV, EMLINK, EPERM, ENOENT: continue
+      default: throw SystemError("link", "\(directory)/\(candidate.path)", errno: code)
       }
     }
     return linked
+  }
+
+  private static func link(_ candidate: Candidate, from source: Int32, to target: Int32) -> Int32 {
+    candidate.path.withPointer { path in
+      var facts = stat()
+      guard fstatat(source, path, &facts, AT_SYMLINK_NOFOLLOW) == 0, facts.st_mode & S_IFMT == S_IFREG,
+        candidate.entry.agrees(facts), (facts.st_mode & 0o111 != 0) == candidate.isProgram
+      else { return Outcomes.changed }
+      return linkat(source, path, target, path, 0) == 0 ? 0 : errno
+    }
   }
 
   /// Only directories are made, and nothing else is there yet: no path can lead through a link.

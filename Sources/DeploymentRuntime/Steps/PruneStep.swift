@@ -34,27 +34,30 @@ package struct PruneStep: OperationStep {
         for directory in places + [KnownContents.directory(layout)] { try files.sweep(directory) }
       }
     }
-    let plan = try plan(operation)
+    let plan = try plan(operation, measuring: operation.effects.mode == .plan)
+    var freed = plan.size.bytes
     let releases = Releases(layout, files)
     for id in plan.releases {
-      try releases.discard(id)
+      freed &+= try releases.discard(id).bytes
       try asFailure { () throws(SystemError) in try files.remove(KnownContents.path(layout, id)) }
     }
     let store = BackupStore(operation)
     for name in plan.backups { try asFailure { () throws(SystemError) in try files.remove(store.path(name)) } }
     for id in plan.operations {
-      try asFailure { () throws(SystemError) in try files.discardTree(layout.operation(id)) }
+      try asFailure { () throws(SystemError) in _ = try files.discardTree(layout.operation(id)) }
     }
     guard !plan.isEmpty else { return }
     operation.audience.note(
       "removed \(plan.releases.count) releases, \(plan.backups.count) backups and \(plan.operations.count) records; "
-        + "\(plan.size) are free again")
+        + "\(ByteCount(freed)) are free again")
   }
 
   /// What is gone was not needed.
   package func undo(_: Operation) {}
 
-  package func plan(_ operation: Operation) throws(StepFailure) -> Plan {
+  /// What would go. With `measuring` it says how large the releases are, each a walk through the whole of it; else
+  /// ``Plan/size`` is that of the backups.
+  package func plan(_ operation: Operation, measuring: Bool = true) throws(StepFailure) -> Plan {
     let history = DeployHistory.read(operation.layout)
     let live = try live(operation)
     let protected = protected(operation, history, live ?? [])
@@ -63,6 +66,10 @@ package struct PruneStep: OperationStep {
       operation.audience.note("no release is removed while older generations drain")
     } else {
       try chooseReleases(operation, history, protected, &plan)
+      if measuring {
+        let size = plan.releases.reduce(UInt64(0)) { $0 &+ Self.size($1, operation.layout).bytes }
+        plan.size = ByteCount(size)
+      }
     }
     let store = BackupStore(operation)
     let made = Set([operation.facts.backup].compactMap { $0 })
@@ -98,22 +105,25 @@ package struct PruneStep: OperationStep {
     let found = try asFailure { () throws(SystemError) in
       try Releases(layout, DurableFiles(operation.effects, operation: operation.id)).list()
     }
+    let deploy = operation.deploy
     let now = WallTime.now()
     var items: [PruneChoice.Item] = []
     for release in found {
-      let manifest = try? Manifest.read(layout.manifest(release.id))
-      let size = (try? TreeSize.of(layout.release(release.id)))?.stored ?? ByteCount(0)
+      // Ages and sizes are looked for where a setting is about them: a size is a walk through the whole tree.
+      let made = deploy.keepFor == nil ? nil : (try? ManifestText.origin(layout.manifest(release.id)))?.made
       items.append(
         PruneChoice.Item(
-          name: release.id.text, sequence: places[release.id] ?? 0,
-          age: .seconds(max(0, now - (manifest?.origin.made ?? now))), size: size))
+          name: release.id.text, sequence: places[release.id] ?? 0, age: .seconds(max(0, now - (made ?? now))),
+          size: deploy.keepSize == nil ? ByteCount(0) : Self.size(release.id, layout)))
     }
-    let deploy = operation.deploy
     let choice = PruneChoice(keep: deploy.keep, keepFor: deploy.keepFor, keepSize: deploy.keepSize)
     for item in choice.removed(from: items, protected: Set(protected.map(\.text))) {
       plan.releases.append(ReleaseID(item.name))
-      plan.size = ByteCount(plan.size.bytes &+ item.size.bytes)
     }
+  }
+
+  private static func size(_ release: ReleaseID, _ layout: Layout) -> ByteCount {
+    (try? TreeSize.of(layout.release(release)))?.stored ?? ByteCount(0)
   }
 
   private func operations(_ operation: Operation, _ history: DeployHistory) -> [OperationID] {

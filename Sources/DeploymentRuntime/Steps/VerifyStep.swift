@@ -28,16 +28,19 @@ package final class VerifyStep: OperationStep {
     for artifact in operation.deploy.artifacts { try check(artifact, in: directory) }
     try shared.link(into: directory, layout, files)
     let outside = try outside(shared, operation)
-    try asFailure { () throws(SystemError) in try ReleaseModes.seal(directory, outside: outside, files) }
-    try checkReading(directory, outside, operation)
+    // The one walk through the tree: what it met is looked at in memory from here on.
+    let listing = try asFailure { () throws(SystemError) in
+      try ReleaseModes.seal(directory, outside: outside, files)
+    }
+    try checkReading(directory, listing, operation)
     let origin = Manifest.Origin(
       release: release, operation: operation.id, source: work.source, ref: work.ref, commit: operation.facts.commit,
       who: who, made: WallTime.now(), toolchain: work.toolchain)
     do throws(ManifestError) {
-      work.known = work.known?.confirmed(in: directory)
-      let manifest = try Manifest.of(directory, origin, outside: outside)
+      work.known = work.known?.confirmed(by: listing)
+      let manifest = try Manifest.of(directory, listing, origin, outside: outside)
       try compare(manifest, operation)
-      try keep(manifest, outside, operation, files)
+      try keep(manifest, operation, files)
     } catch {
       throw StepFailure(.failed, "the release \(release) cannot be described: \(error)", next: "see \(directory)")
     }
@@ -109,10 +112,10 @@ package final class VerifyStep: OperationStep {
   }
 
   /// The service must be able to read what it is to run, and should not be able to write it.
-  private func checkReading(_ directory: String, _ outside: Set<TreePath>, _ operation: Operation) throws(StepFailure) {
+  private func checkReading(_ directory: String, _ listing: TreeListing, _ operation: Operation) throws(StepFailure) {
     guard let name = operation.settings.service.user, let user = Users.identity(user: name, group: nil) else { return }
     let trouble = try asFailure { () throws(SystemError) in
-      try ReleaseModes.trouble(in: directory, for: user, outside: outside)
+      try ReleaseModes.trouble(in: directory, listing, for: user)
     }
     if let path = trouble.unreadable {
       throw StepFailure(
@@ -127,25 +130,24 @@ package final class VerifyStep: OperationStep {
   /// A file that was linked from the release before must still be what that one's manifest says.
   private func compare(_ manifest: Manifest, _ operation: Operation) throws(ManifestError) {
     guard let donor = work.donor, !work.linked.isEmpty else { return }
-    var before: [TreePath: TreeItem.Content] = [:]
-    for item in try Manifest.read(operation.layout.manifest(donor)).items { before[item.path] = item.content }
+    var before = try Manifest.read(operation.layout.manifest(donor)).items[...]
     // What a build replaced is no link any more.
     let still = work.known?.entries ?? [:]
-    for item in manifest.items
-    where work.linked.contains(item.path) && still[item.path] != nil && before[item.path] != item.content {
-      throw .damaged(line: 0, "\(item.path) of release \(donor) is no longer what it was when that was made")
+    for item in manifest.items where work.linked.contains(item.path) && still[item.path] != nil {
+      // Both are in the order of their paths.
+      while let first = before.first, first.path < item.path { before = before.dropFirst() }
+      guard let first = before.first, first.path == item.path, first.content == item.content else {
+        throw .damaged(line: 0, "\(item.path) of release \(donor) is no longer what it was when that was made")
+      }
     }
   }
 
   /// First all of the tree, then what says that it is whole.
-  private func keep(_ manifest: Manifest, _ outside: Set<TreePath>, _ operation: Operation, _ files: DurableFiles)
-    throws(ManifestError)
-  {
+  private func keep(_ manifest: Manifest, _ operation: Operation, _ files: DurableFiles) throws(ManifestError) {
     let release = manifest.origin.release
     let directory = operation.layout.release(release)
     do throws(SystemError) {
-      if var known = work.known {
-        known.entries = known.entries.filter { entry in !outside.contains { entry.key.isInside($0) } }
+      if let known = work.known {
         try files.write(known.text, to: KnownContents.path(operation.layout, release))
       }
       try files.syncTree(directory)

@@ -138,7 +138,7 @@ struct AdoptRun {
     do throws(StepFailure) {
       let store = BackupStore(operation)
       _ = try store.create(of: release, sequence: outcome.facts.sequence, audience: audience)
-      try asFailure { () throws(SystemError) in try store.files.discardTree(path) }
+      try asFailure { () throws(SystemError) in _ = try store.files.discardTree(path) }
     } catch {
       audience.warn("\(error.what); the copy of the tree stays: \(path)")
     }

@@ -112,8 +112,8 @@ final class AdoptionFixture {
     #expect((secret.user, secret.group, secret.mode) == (AdoptionFixture.deployer, AdoptionFixture.service, 0o640))
     let service = Identity(user: AdoptionFixture.service, group: AdoptionFixture.service, groups: [])
     let outside = manifest.outside
-    #expect(
-      try ReleaseModes.trouble(in: fixture.layout.release(release), for: service, outside: outside) == .init())
+    let listing = try TreeContents.list(fixture.layout.release(release), outside: outside)
+    #expect(try ReleaseModes.trouble(in: fixture.layout.release(release), listing, for: service) == .init())
     // What is shared and excluded keeps its owner.
     #expect(try FileFacts.of("\(fixture.tree)/data/db/rows").user == AdoptionFixture.service)
     #expect(try FileFacts.of("\(fixture.tree)/cache/x").user == AdoptionFixture.service)

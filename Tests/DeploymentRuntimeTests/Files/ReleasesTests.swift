@@ -109,7 +109,8 @@ import Vocabulary
     tree.file("target", "", mode: 0o666)
     tree.link("r/link", "../target")
     let logs = try #require(TreePath("logs"))
-    try ReleaseModes.seal(tree("r"), outside: [logs], files)
+    let listing = try ReleaseModes.seal(tree("r"), outside: [logs], files)
+    #expect(listing.items == (try TreeContents.list(tree("r"), outside: [logs]).items))
     #expect(try FileFacts.of(tree("r/main")).mode == 0o755)
     #expect(try FileFacts.of(tree("r/bin")).mode == 0o2755)
     #expect(try FileFacts.of(tree("r/logs/x")).mode == 0o666)
@@ -124,11 +125,12 @@ import Vocabulary
     let me = Identity(user: geteuid(), group: getegid(), groups: [])
     let stranger = Identity(user: me.user &+ 4_711, group: me.group &+ 4_711, groups: [])
     let member = Identity(user: me.user &+ 4_711, group: me.group &+ 4_711, groups: [me.group])
+    let listing = try TreeContents.list(tree("r"))
     #expect(
-      try ReleaseModes.trouble(in: tree("r"), for: stranger) == .init(unreadable: "secret", writable: "open"))
-    #expect(try ReleaseModes.trouble(in: tree("r"), for: member).unreadable == nil)
+      try ReleaseModes.trouble(in: tree("r"), listing, for: stranger) == .init(unreadable: "secret", writable: "open"))
+    #expect(try ReleaseModes.trouble(in: tree("r"), listing, for: member).unreadable == nil)
     chmod(tree.path, 0o700)
-    #expect(try ReleaseModes.trouble(in: tree("r"), for: stranger).unreadable == tree.path)
+    #expect(try ReleaseModes.trouble(in: tree("r"), listing, for: stranger).unreadable == tree.path)
   }
 }
 
@@ -202,8 +204,8 @@ import Vocabulary
     let shared = try SharedPaths(["data/db", "logs", "new"])
     var effects = 0
     for stop in 1..<60 {
-      try? TreeRemoval.remove(tree("releases/r1"))
-      try? TreeRemoval.remove(layout.shared)
+      _ = try? TreeRemoval.remove(tree("releases/r1"))
+      _ = try? TreeRemoval.remove(layout.shared)
       try Releases(layout, durable()).prepare()
       tree.file("releases/r1/data/db/rows", "rows")
       tree.file("releases/r1/logs/.gitkeep")

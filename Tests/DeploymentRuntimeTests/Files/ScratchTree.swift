@@ -14,7 +14,7 @@ final class ScratchTree: Sendable {
     path = mkdtemp(&template).map { String(cString: $0) } ?? "/nonexistent"
   }
 
-  deinit { try? TreeRemoval.remove(path) }
+  deinit { _ = try? TreeRemoval.remove(path) }
 
   func callAsFunction(_ name: String) -> String { "\(path)/\(name)" }
 

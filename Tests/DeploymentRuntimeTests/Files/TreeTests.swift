@@ -120,6 +120,17 @@ import Vocabulary
     #expect(tree.names() == [])
   }
 
+  /// A removal that was killed leaves directories at the top, under names of its own.
+  @Test func removalAfterOneThatWasKilled() throws {
+    for number in 0..<20 {
+      tree.file("t/.tmp-deep-0-\(number)-1/left")
+      let line = "t/d\(number)/" + [String](repeating: "d", count: 600).joined(separator: "/")
+      tree.directory(line)
+    }
+    try files.removeTree(tree("t"))
+    #expect(tree.names() == [])
+  }
+
   @Test func aTreeDisappearsInOneStep() throws {
     tree.file("releases/r1/a", "")
     try files.discardTree(tree("releases/r1"))
