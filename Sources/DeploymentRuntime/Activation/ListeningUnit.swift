@@ -25,6 +25,18 @@ enum ListeningUnit {
     return nil
   }
 
+  /// Whether sockets of the cgroup listen on all ports of this host that are in `urls`. False where there is none, or where
+  /// nobody can tell.
+  static func isListening(_ urls: [String], in cgroup: String) -> Bool {
+    guard cgroup.hasPrefix("/"), cgroup.utf8.count > 1, let root = ControlGroups.unified else { return false }
+    let ports = Set(urls.compactMap { WebAddress($0) }.filter { $0.unixPath == nil && isHere($0.host) }.map(\.port))
+    guard !ports.isEmpty else { return false }
+    let own = Set(ControlGroups.tree("\(root)\(cgroup)").compactMap { ControlGroups.number(of: $0) })
+    return ports.allSatisfy { port in
+      ((try? SocketDiagnosis.listeners(onPort: port)) ?? []).contains { own.contains($0.cgroup) }
+    }
+  }
+
   private static func isHere(_ host: String) -> Bool {
     host == "localhost" || host.hasPrefix("127.") || host == "::1" || host == "0.0.0.0"
   }

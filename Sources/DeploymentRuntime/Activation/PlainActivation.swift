@@ -110,7 +110,7 @@ struct PlainActivation {
         let isNew =
           now.mainPID != before.mainPID || now.invocation != before.invocation
           || ProcessAge.hasYounger(than: begun, in: now.cgroup)
-        if isNew { return try stays(now, verb) }
+        if isNew { return try stays(now, verb, since: begun) }
         guard Instant.monotonicNow() < renewed else {
           throw StepFailure(
             .failed,
@@ -130,9 +130,19 @@ struct PlainActivation {
   private static let settling = Duration.milliseconds(300)
 
   /// Types that say themselves when they are ready are believed.
-  private func stays(_ first: UnitState, _ verb: UnitVerb) throws(StepFailure) {
+  ///
+  /// Where no process is left from before the wish, it need not stay as long: once it listens where it will be asked it has
+  /// read what it reads, and the health check judges the rest.
+  private func stays(_ first: UnitState, _ verb: UnitVerb, since begun: UInt64) throws(StepFailure) {
     guard ["simple", "exec", "idle"].contains(first.type) else { return }
-    try operation.wait(until: .monotonicNow() + Self.settling, ignoringAbort: true)
+    let settled = Instant.monotonicNow() + Self.settling
+    let urls = operation.deploy.health.checks.map(\.url)
+    while .monotonicNow() < settled {
+      if ListeningUnit.isListening(urls, in: first.cgroup), !ProcessAge.hasOlder(than: begun, in: first.cgroup) {
+        break
+      }
+      try operation.wait(until: min(settled, .monotonicNow() + .milliseconds(10)), ignoringAbort: true)
+    }
     let now = try state(mustRunAfter: verb)
     if now.active != "active" || now.restarts > first.restarts {
       throw failed("\(unit.name) does not stay up after \(verb.rawValue): \(now.text)")

@@ -16,6 +16,10 @@ enum ProcessAge {
     processes(of: cgroup).contains { pid in start(of: pid).map { $0 >= ticks } ?? false }
   }
 
+  static func hasOlder(than ticks: UInt64, in cgroup: String) -> Bool {
+    processes(of: cgroup).contains { pid in start(of: pid).map { $0 < ticks } ?? false }
+  }
+
   /// Those of the cgroup and of those below it; at most so many.
   static func processes(of cgroup: String, limit: Int = 10_000) -> [Int32] {
     var found: [Int32] = []
