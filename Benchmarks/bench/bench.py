@@ -46,6 +46,8 @@ class Tools:
 class Bench:
     def __init__(self, tools, directory, quick, only):
         self.tools, self.directory, self.quick, self.only = tools, directory, quick, only
+        # In front of each program that is measured by how long it takes.
+        self.first = []
 
     def times(self, long, quick):
         return quick if self.quick else long

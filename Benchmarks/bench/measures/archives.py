@@ -115,7 +115,7 @@ class Service:
     def baton(self, *words):
         """Seconds, and what it printed."""
         began = time.monotonic()
-        done = subprocess.run([self.bench.tools.baton, *words, "--settings", self.settings, "--json"], check=True,
+        done = subprocess.run([*self.bench.first, self.bench.tools.baton, *words, "--settings", self.settings, "--json"], check=True,
                               stdout=subprocess.PIPE)
         return time.monotonic() - began, json.loads(done.stdout)
 
@@ -124,9 +124,9 @@ class Service:
             os.unlink(self.path("backups", name))
 
 
-def timed(line, place):
+def timed(bench, line, place):
     began = time.monotonic()
-    subprocess.run(["bash", "-c", "set -o pipefail; " + line], cwd=place, check=True)
+    subprocess.run([*bench.first, "bash", "-c", "set -o pipefail; " + line], cwd=place, check=True)
     return time.monotonic() - began
 
 
@@ -152,9 +152,9 @@ def archives(bench):
             releases = service.path("releases")
             service.serve(first)
             if turn == 0:
-                note("tar -czf", timed(f"tar -C {releases} -czf plain.tar.gz {first}", place))
-            note("tar | zstd -T0", timed(f"tar -C {releases} -cf - {first} | zstd -q -T0 -{LEVEL} -f -o plain.tar.zst", place))
-            note("tar --zstd", timed(f"tar -C {releases} --zstd -cf other.tar.zst {first}", place))
+                note("tar -czf", timed(bench, f"tar -C {releases} -czf plain.tar.gz {first}", place))
+            note("tar | zstd -T0", timed(bench, f"tar -C {releases} -cf - {first} | zstd -q -T0 -{LEVEL} -f -o plain.tar.zst", place))
+            note("tar --zstd", timed(bench, f"tar -C {releases} --zstd -cf other.tar.zst {first}", place))
             service.forget_backups()
             seconds, made = service.baton("backup", "create")
             note("baton", seconds)
@@ -165,7 +165,7 @@ def archives(bench):
             size = os.path.getsize(service.path("backups", archive))
             note("same", service.baton("backup", "create")[0])
             os.mkdir(os.path.join(place, "out"))
-            note("tar --zstd -x", timed("tar -C out --zstd -xf plain.tar.zst", place))
+            note("tar --zstd -x", timed(bench, "tar -C out --zstd -xf plain.tar.zst", place))
             shutil.rmtree(os.path.join(place, "out"))
             unpacked = os.path.join(place, "restored")
             seconds, restored = service.baton("backup", "restore", "--archive", archive, "--to", unpacked)

@@ -25,14 +25,14 @@ DIRECTORY, SCRIPT_DIRECTORY, PROGRAM = "/opt/shop", "/opt/hotgo/server", "/usr/l
 
 UNIT = """
 [Service]
-User=nobody
-ExecStart={directory}/main --listen 127.0.0.1:{port} --stamp-file /run/stamps-{name}
+User=shop
+ExecStart={directory}/main --listen 127.0.0.1:{port}
 """
 
 SETTINGS = f"""
 [service]
 directory = "{DIRECTORY}"
-user = "nobody"
+user = "shop"
 
 [deploy]
 repository = "/opt/repository"
@@ -156,6 +156,7 @@ def change(folder, turn):
 
 
 def prepare(box):
+    box.write("/usr/lib/sysusers.d/shop.conf", "u shop - -\n")
     box.run("systemd-sysusers")
     box.run("git", "config", "--system", "--add", "safe.directory", "*")
     box.run("git", "clone", "--quiet", "/opt/repository", SCRIPT_DIRECTORY, within=300)
@@ -171,7 +172,7 @@ def prepare(box):
     box.run("chown", "-R", "baton-deploy:", "/opt/repository")
     box.write("/etc/baton/shop.toml", SETTINGS)
     for name, directory, port in (("hotgo", SCRIPT_DIRECTORY, 8000), ("shop", f"{DIRECTORY}/current", 8001)):
-        box.write(f"/etc/systemd/system/{name}.service", UNIT.format(directory=directory, port=port, name=name))
+        box.write(f"/etc/systemd/system/{name}.service", UNIT.format(directory=directory, port=port))
     box.run("systemctl", "daemon-reload")
     box.run("systemctl", "start", "hotgo", "polkit")
 
