@@ -113,11 +113,18 @@ class Service:
         os.symlink(f"releases/{release}", self.path("current"))
 
     def baton(self, *words):
-        """Seconds, and what it printed."""
+        """Seconds, and what it printed, with its peak memory in MB."""
+        line = [*self.bench.first, self.bench.tools.baton, *words, "--settings", self.settings, "--json"]
         began = time.monotonic()
-        done = subprocess.run([*self.bench.first, self.bench.tools.baton, *words, "--settings", self.settings, "--json"], check=True,
-                              stdout=subprocess.PIPE)
-        return time.monotonic() - began, json.loads(done.stdout)
+        with subprocess.Popen(line, stdout=subprocess.PIPE) as process:
+            printed = process.stdout.read()
+            # Its own, and not the largest of all children there were.
+            _, status, used = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        seconds = time.monotonic() - began
+        if process.returncode:
+            raise subprocess.CalledProcessError(process.returncode, line)
+        return seconds, {**json.loads(printed), "peak": used.ru_maxrss / 1e3}
 
     def forget_backups(self):
         for name in os.listdir(self.path("backups")):
@@ -126,7 +133,7 @@ class Service:
 
 def timed(bench, line, place):
     began = time.monotonic()
-    subprocess.run([*bench.first, "bash", "-c", "set -o pipefail; " + line], cwd=place, check=True)
+    subprocess.run([*bench.first, "bash", "-c", f"set -o pipefail; {line}"], cwd=place, check=True)
     return time.monotonic() - began
 
 
@@ -158,6 +165,7 @@ def archives(bench):
             service.forget_backups()
             seconds, made = service.baton("backup", "create")
             note("baton", seconds)
+            note("peak", made["peak"])
             note("writing", made["writingMs"] / 1e3)
             note("syncing", made["syncingMs"] / 1e3)
             note("reading back", made["readingBackMs"] / 1e3)
@@ -170,6 +178,7 @@ def archives(bench):
             unpacked = os.path.join(place, "restored")
             seconds, restored = service.baton("backup", "restore", "--archive", archive, "--to", unpacked)
             note("restore", seconds)
+            note("restore peak", restored["peak"])
             note("unpacking", restored["unpackingMs"] / 1e3)
             shutil.rmtree(unpacked)
             # The next release: its own files, most of them with the same contents.
@@ -181,6 +190,7 @@ def archives(bench):
             service.serve(second)
             seconds, made = service.baton("backup", "create")
             note("next", seconds)
+            note("next peak", made["peak"])
             note("next writing", made["writingMs"] / 1e3)
             shutil.rmtree(service.path("releases", second))
         gz = times["tar -czf"][0]
@@ -202,4 +212,7 @@ def archives(bench):
         measure.set(WRITING, "unpacked in", Figure(times["unpacking"], "s", 2))
         measure.set(TAKEN_OVER, "archived in", Figure(times["next"], "s", 2))
         measure.set(SAME, "archived in", Figure(times["same"], "s", 2))
+        measure.set(BATON, "peak memory", Figure(times["peak"], "MB", 0))
+        measure.set(BATON, "unpacking", Figure(times["restore peak"], "MB", 0))
+        measure.set(TAKEN_OVER, "peak memory", Figure(times["next peak"], "MB", 0))
     return measure

@@ -3,6 +3,7 @@
 Both run in one lab machine, on a folder of this host's own disk, and deploy the same commits to the same plain unit.
 """
 
+import contextlib
 import json
 import os
 import pathlib
@@ -11,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 
 from ..bench import HERE, ROOT
@@ -103,6 +105,12 @@ def run(bench, measure, place):
             taken["baton"].append(baton)
             for name, seconds in steps.items():
                 taken.setdefault(name, []).append(seconds)
+        # A deploy of its own, which nobody times.
+        change(repository, 1_000)
+        box.run("chown", "-R", "baton-deploy:", "/opt/repository")
+        with PeakMemory() as memory:
+            of_baton(box, "deploy")
+        taken["memory"] = [memory.most] if memory.most else []
         of_baton(box, "rollback")
         taken["rollback"].append(of_baton(box, "rollback", "--to", last(box, 1))[0])
         taken["switch"] = switches(box)
@@ -118,6 +126,7 @@ def show(measure, taken):
             measure.set(BATON, step, Figure([seconds * 1000 for seconds in taken[step]], "ms", 0))
     measure.set(BATON, "rollback", Figure(taken["rollback"], "s", 2))
     measure.set(BATON, "switch", Figure(taken["switch"], "ms", 1))
+    measure.set(BATON, "peak memory", Figure(taken["memory"], "MB", 0))
 
 
 # The work
@@ -184,6 +193,38 @@ def of_script(box):
     began = time.monotonic()
     box.run("/opt/hotgo/deploy.sh", within=300)
     return time.monotonic() - began
+
+
+class PeakMemory(threading.Thread):
+    """The most memory that whatever runs the operation had, in MB: its VmHWM, looked at until it is gone (proc(5)). The
+    machine's processes are this host's as well."""
+
+    WORDS = b"run-operation\0shop\0"
+
+    def __init__(self):
+        super().__init__()
+        self.most, self.ended = 0, threading.Event()
+
+    def run(self):
+        found = None
+        while not self.ended.wait(0.01):
+            found = found or next((folder for folder in pathlib.Path("/proc").glob("[0-9]*") if self.is_it(folder)), None)
+            with contextlib.suppress(OSError, TypeError):
+                status = (found / "status").read_text()
+                self.most = max(self.most, int(re.search(r"VmHWM:\s*(\d+)", status)[1]) / 1e3)
+
+    def is_it(self, folder):
+        with contextlib.suppress(OSError):
+            return self.WORDS in (folder / "cmdline").read_bytes()
+        return False
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ended.set()
+        self.join()
 
 
 def of_baton(box, verb, *arguments, first=False):
