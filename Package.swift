@@ -63,6 +63,7 @@ let package = Package(
     // Layer 2: pure cores, decisions only; the standard library and Vocabulary, nothing else.
     layer("Supervision", ["Vocabulary"]),
     layer("Deployment", ["Vocabulary"]),
+    layer("Leases", ["Vocabulary"]),
 
     // Layer 3: effects, one owner per machine, no decisions.
     layer("Settings", ["Vocabulary", "LinuxSystem", "CToml"]),
@@ -110,6 +111,7 @@ let package = Package(
     .target(name: "TestPages", path: "Tests/TestPages", swiftSettings: strict),
     tests(of: "Supervision", ["Vocabulary", "TestPages"]),
     tests(of: "Deployment", ["Vocabulary", "TestPages"]),
+    tests(of: "Leases", ["Vocabulary", "TestPages"]),
     tests(of: "Probing", ["Vocabulary", "LinuxSystem", "CLinux"]),
     tests(of: "Settings", ["Vocabulary"]),
     tests(of: "Ledger", ["Vocabulary", "LinuxSystem"]),

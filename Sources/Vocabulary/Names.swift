@@ -61,3 +61,10 @@ package struct SocketName: Name {
   package let rawValue: String
   package init(unchecked text: String) { rawValue = text }
 }
+
+/// An exclusive right that one of several hosts has at a time: `lease = "NAME"` of an engine, `baton lock run NAME`.
+package struct LeaseName: Name {
+  package static let kind = "lease"
+  package let rawValue: String
+  package init(unchecked text: String) { rawValue = text }
+}

@@ -13,7 +13,7 @@ import xml.etree.ElementTree as XML
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 KIT = pathlib.Path(__file__).resolve().parent
 JOBS = os.environ.get("BATON_JOBS", "2")
-FAST = "VocabularyTests|SupervisionTests|SettingsTests|ControlTests"
+FAST = "VocabularyTests|SupervisionTests|LeasesTests|SettingsTests|ControlTests"
 SKIPPED = re.compile(r"^(?:skipped\b.*|\S+ Test .* skipped.*)$", re.M)
 SUMMARY = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped$", re.M)
 
