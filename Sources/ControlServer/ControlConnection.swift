@@ -288,22 +288,35 @@ final class ControlConnection {
 
   // MARK: Over an upgrade
 
-  /// nil unless one reply is all that is left to do here.
+  /// nil when more is to be done here than to give one reply or to take a call that has not begun to come in.
   var handedOver: ControlServer.HandedOver? {
-    guard isOpen, !inputEnded, !hasOutput, input.count == 0, resumption == nil, let current else { return nil }
+    guard isOpen, !inputEnded, !hasOutput, input.count == 0, resumption == nil else { return nil }
+    guard let current else { return ControlServer.HandedOver(descriptor: descriptor.raw, wait: .call, more: false) }
     let wait: ControlServer.HandedOver.Wait
     if let sink = current.sink {
       guard sink.isOpen, current.more else { return nil }
       wait = .events
     } else {
-      guard current.reply?.act == .upgrade else { return nil }
-      wait = .verdict
+      guard let reply = current.reply else { return nil }
+      switch (reply.act, reply.operation) {
+      case (.upgrade, _): wait = .verdict
+      case (.reload, let operation?): wait = .reload(operation)
+      default: return nil
+      }
     }
     return ControlServer.HandedOver(descriptor: descriptor.raw, wait: wait, more: current.more)
   }
 
   func resumeUpgrade(more: Bool) -> ControlReply {
     let reply = outcome(of: .upgrade, true, for: Request.upgrade(wait: true).call(more: more))
+    watch()
+    return reply
+  }
+
+  func resumeReload(_ operation: OperationID, more: Bool) -> ControlReply {
+    let call = Request.reload(wait: true, release: nil, hold: nil).call(more: more)
+    let reply = outcome(of: .reload, true, for: call)
+    reply.resume(operation)
     watch()
     return reply
   }

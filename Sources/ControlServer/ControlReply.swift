@@ -12,7 +12,7 @@ package final class ControlReply {
   package var callerLeft: () -> Void = {}
   private let waits: Bool
   let act: VerdictReport.Act
-  private var operation: OperationID?
+  private(set) var operation: OperationID?
   private var send: ((Answer) -> Void)?
 
   enum Answer {
@@ -44,6 +44,9 @@ package final class ControlReply {
           operation: operation, act: act, outcome: .accepted, what: "\(act.rawValue) begun", holds: holds,
           next: "baton status shows how it goes", took: .zero)))
   }
+
+  /// It began in another image of this program, and its caller knows.
+  func resume(_ operation: OperationID) { self.operation = operation }
 
   /// One line of news for a caller that takes more than one reply.
   package func progress(_ text: String, held: Progress.Held? = nil) {

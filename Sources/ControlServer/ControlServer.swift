@@ -1,7 +1,7 @@
 import ControlProtocol
 import Glibc
 package import LinuxSystem
-import Vocabulary
+package import Vocabulary
 
 /// The control socket: takes connections, keeps them inside their limits, and gives their calls to the supervisor.
 ///
@@ -129,13 +129,13 @@ package final class ControlServer {
 
   /// A caller whose last reply another image of this program can give.
   package struct HandedOver: Hashable, Sendable {
-    package enum Wait: Hashable, Sendable { case verdict, events }
+    package enum Wait: Hashable, Sendable { case verdict, events, reload(OperationID), call }
     package let descriptor: Int32
     package let wait: Wait
     package let more: Bool
   }
 
-  /// The listening socket, and the callers that wait for the verdict on an upgrade or for events and for nothing else.
+  /// The listening socket, and the callers that wait for the verdict on an upgrade or a reload, for events, or for nothing.
   /// Nothing is changed here; the others are hung up on when this image ends, and connect again.
   package var handedOver: (listener: Int32, connections: [HandedOver]) {
     (listener?.raw ?? -1, connections.values.compactMap(\.handedOver).sorted { $0.descriptor < $1.descriptor })
@@ -144,6 +144,16 @@ package final class ControlServer {
   /// A caller that asked another image of this program for the upgrade.
   package func resumeUpgrade(of descriptor: Descriptor, more: Bool) throws(SystemError) -> ControlReply {
     try resume(descriptor).resumeUpgrade(more: more)
+  }
+
+  /// A caller that may ask something yet.
+  package func resumeCaller(of descriptor: Descriptor) throws(SystemError) { _ = try resume(descriptor) }
+
+  /// A caller that asked another image of this program for a reload, which is still to come.
+  package func resumeReload(_ operation: OperationID, of descriptor: Descriptor, more: Bool) throws(SystemError)
+    -> ControlReply
+  {
+    try resume(descriptor).resumeReload(operation, more: more)
   }
 
   /// A caller that asked another image of this program what happens, and has heard all until now.

@@ -131,6 +131,8 @@ extension KnownKey {
     case .handoverMaxDraining: Entry(.integer(1...64), .value("4"), "Old generations that may drain at once.")
     case .handoverMaxDrainTime:
       Entry(.duration(.seconds(1)...(Self.day * 365)), .value("\"1h\""), "The longest an old generation may drain.")
+    case .handoverUpgradeOnReload:
+      Entry(.boolean, .value("false"), "Whether a reload first puts another batond in place, where one lies there.")
     case .trialShare: Entry(.share, .required, "The part of new connections that meets the new generation.")
     case .trialFor: Entry(.duration(Self.upToDay), .required, "How long the trial lasts.")
 

@@ -84,6 +84,7 @@ package enum KnownKey: String, CaseIterable, Hashable, Sendable {
   case handoverSteering = "handover.steering"
   case handoverMaxDraining = "handover.max-draining"
   case handoverMaxDrainTime = "handover.max-drain-time"
+  case handoverUpgradeOnReload = "handover.upgrade-on-reload"
 
   case trialShare = "trial.share"
   case trialFor = "trial.for"

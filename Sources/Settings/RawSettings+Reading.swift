@@ -232,6 +232,7 @@ extension RawSettings.Handover {
     steering = table.text(.handoverSteering)
     maxDraining = table.integer(.handoverMaxDraining)
     maxDrainTime = table.text(.handoverMaxDrainTime)
+    upgradeOnReload = table.boolean(.handoverUpgradeOnReload)
     table.finish()
   }
 }

@@ -103,6 +103,7 @@ struct RawSettings {
     var steering: Text?
     var maxDraining: Number?
     var maxDrainTime: Text?
+    var upgradeOnReload: Located<Bool>?
   }
 
   struct Trial {

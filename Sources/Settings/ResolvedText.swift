@@ -194,6 +194,7 @@ extension TOMLWriter {
     pair(.handoverSteering, TomlText.quoted(handover.steering.rawValue))
     pair(.handoverMaxDraining, "\(handover.maxDraining)")
     pair(.handoverMaxDrainTime, duration(handover.maxDrainTime))
+    pair(.handoverUpgradeOnReload, "\(handover.upgradeOnReload)")
     guard let trial = handover.trial else { return absent(.handoverTrial) }
     header("handover", "trial")
     pair(.trialShare, TomlText.quoted(trial.share.description))

@@ -242,8 +242,14 @@ package struct Settings: Hashable, Sendable {
     /// How many generations may drain at once, and for how long.
     package var maxDraining: Int
     package var maxDrainTime: Duration
+    /// A reload without a release of its own upgrades first, where another batond lies in this one's place.
+    package var upgradeOnReload: Bool
 
-    package init(strategy: Strategy, trial: Trial?, steering: Steering, maxDraining: Int, maxDrainTime: Duration) {
+    package init(
+      strategy: Strategy, trial: Trial?, steering: Steering, maxDraining: Int, maxDrainTime: Duration,
+      upgradeOnReload: Bool = false
+    ) {
+      self.upgradeOnReload = upgradeOnReload
       self.strategy = strategy
       self.trial = trial
       self.steering = steering

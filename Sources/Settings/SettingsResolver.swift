@@ -203,7 +203,8 @@ struct SettingsResolver {
       strategy: values.choice(handover.strategy, .handoverStrategy, .all), trial: trial(handover.trial),
       steering: values.choice(handover.steering, .handoverSteering, .auto),
       maxDraining: values.integer(handover.maxDraining, .handoverMaxDraining),
-      maxDrainTime: values.duration(handover.maxDrainTime, .handoverMaxDrainTime))
+      maxDrainTime: values.duration(handover.maxDrainTime, .handoverMaxDrainTime),
+      upgradeOnReload: handover.upgradeOnReload?.value ?? false)
   }
 
   private func trial(_ trial: RawSettings.Trial?) -> Settings.Trial? {

@@ -66,7 +66,7 @@ extension Supervisor {
   mutating func reload(_ operation: OperationID, _ wish: ReloadWish) -> [Action] {
     switch phase {
     case .new, .stopping, .ended: return [.finish(operation, .refused(.stopped, serving: serving))]
-    case .steady where scaling == nil: return begin(.handover, [operation], hold: wish.hold)
+    case .steady where scaling == nil && paused == nil: return begin(.handover, [operation], hold: wish.hold)
     case .steady, .changing:
       guard waitingReloads.count < Self.maxWaitingReloads else { return [.finish(operation, .busy(nil))] }
       waitingReloads.append(WaitingReload(operation: operation, wish: wish))
@@ -79,7 +79,7 @@ extension Supervisor {
     case .new, .stopping, .ended: return [.finish(operation, .refused(.stopped, serving: serving))]
     case .changing(let change): return [.finish(operation, .busy(change.operations.first))]
     case .steady:
-      if let scaling { return [.finish(operation, .busy(scaling.operation))] }
+      if let other = scaling?.operation ?? paused { return [.finish(operation, .busy(other))] }
       return begin(.restart, [operation])
     }
   }

@@ -10,6 +10,9 @@ package enum Event: Hashable, Sendable {
   /// Interrupts: every worker ends in order, then a new generation starts behind the same listeners.
   case restart(OperationID)
   case scale(EngineName, to: Int, OperationID)
+  /// Nothing new is begun for the time being: reloads wait, the rest is told to try again. What is under way goes on.
+  case pause(OperationID)
+  case resume
   case stop(ShutdownCause)
   /// Cuts a shutdown short.
   case stopNow

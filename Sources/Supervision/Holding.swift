@@ -29,9 +29,9 @@ package enum HoldEnd: Hashable, Sendable {
 }
 
 /// A reload that waits for its turn.
-struct WaitingReload: Hashable, Sendable {
-  let operation: OperationID
-  let wish: ReloadWish
+package struct WaitingReload: Hashable, Sendable {
+  package let operation: OperationID
+  package let wish: ReloadWish
 }
 
 /// A candidate that is proved waits for a word from outside before any client meets it. Until then everything about it is

@@ -30,7 +30,8 @@ extension Supervisor {
     case .steady: if serving == nil { return .notStarted }
     }
     if let scaling { return .scaling(scaling.operation) }
-    if let reload = waitingReloads.first { return .reloadsWait(reload.operation) }
+    // While nothing new is begun they go along.
+    if paused == nil, let reload = waitingReloads.first { return .reloadsWait(reload.operation) }
     let unquiet = generations.values.flatMap { $0.draining?.unquiet ?? [] }
     return unquiet.min().map { .quieting($0) }
   }

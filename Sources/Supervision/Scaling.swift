@@ -15,7 +15,7 @@ extension Supervisor {
     case .new, .stopping, .ended: return [.finish(operation, .refused(.stopped, serving: serving))]
     case .steady: break
     }
-    if let scaling { return [.finish(operation, .busy(scaling.operation))] }
+    if let other = scaling?.operation ?? paused { return [.finish(operation, .busy(other))] }
     guard let serving, let index = generations[serving]?.index(of: name),
       let workers = generations[serving]?.engines[index].workers
     else { return [.finish(operation, .refused(.unknownEngine(name), serving: serving))] }

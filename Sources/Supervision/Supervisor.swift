@@ -28,7 +28,9 @@ package struct Supervisor: Hashable, Sendable {
   package internal(set) var serving: GenerationID?
   package internal(set) var groups: [SocketKey: SteeringGroup] = [:]
   /// Reloads that came while another change was under way: one change will answer them all.
-  var waitingReloads: [WaitingReload] = []
+  package internal(set) var waitingReloads: [WaitingReload] = []
+  /// What nothing new is begun for.
+  package internal(set) var paused: OperationID?
   package internal(set) var scaling: Scaling?
   package internal(set) var nextGeneration: GenerationID
   package internal(set) var nextListener: UInt64
@@ -88,6 +90,8 @@ package struct Supervisor: Hashable, Sendable {
     case .holdReleased(let operation, let release): holdReleased(operation, release, at: now)
     case .restart(let operation): restart(operation)
     case .scale(let engine, let count, let operation): scale(engine, to: count, operation, at: now)
+    case .pause(let operation): pause(operation)
+    case .resume: pause(nil)
     case .stop(let cause): stop(cause, at: now)
     case .stopNow: stopNow(at: now)
     case .settingsLoaded(let operation, let plan): settingsLoaded(operation, plan)
@@ -145,8 +149,13 @@ package struct Supervisor: Hashable, Sendable {
     }
   }
 
+  private mutating func pause(_ operation: OperationID?) -> [Action] {
+    paused = operation
+    return []
+  }
+
   private mutating func takeWaitingReloads() -> [Action] {
-    guard scaling == nil else { return [] }
+    guard scaling == nil, paused == nil else { return [] }
     let next = nextWaitingReloads()
     return begin(.handover, next.map(\.operation), hold: next.first?.wish.hold)
   }

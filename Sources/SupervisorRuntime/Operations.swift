@@ -57,6 +57,16 @@ final class Operations {
     return id
   }
 
+  /// One that was begun in another image of this program.
+  func resume(
+    _ id: OperationID, _ act: OperationOutcome.Act, release: ReleaseID?, since: Instant,
+    _ completion: @escaping (OperationOutcome) -> Void
+  ) {
+    open[id] = Open(act: act, startedAt: since, release: release, completion: completion)
+  }
+
+  func startedAt(_ id: OperationID) -> Instant? { open[id]?.startedAt }
+
   func release(of id: OperationID) -> ReleaseID? { open[id]?.release }
 
   func act(of id: OperationID) -> OperationOutcome.Act? { open[id]?.act }

@@ -34,7 +34,27 @@ final class ControlBridge: ControlHandler {
   private var waiting: [OperationID: ControlReply] = [:]
 
   func reload(release: ReleaseID?, hold: Duration?, _ reply: ControlReply) {
+    // Whoever names a release deploys it, with the supervisor that is there.
+    if release == nil, hold == nil { upgrade?.beginIfReplaced() }
     let id = begin(reply) { runtime.reload(ReloadWish(release: release, hold: hold), completion: $0) }
+    keep(hold, of: id, reply)
+  }
+
+  /// A reload that waited in another image of this program.
+  func resume(_ saved: SavedReload, _ reply: ControlReply) {
+    begin(reply, saysSo: false) {
+      runtime.reload(saved, completion: $0)
+      return saved.operation
+    }
+    keep(saved.wish.hold, of: saved.operation, reply)
+  }
+
+  /// What those hear who wait for an operation.
+  func tellWaiting(_ text: String) {
+    for reply in waiting.values { reply.progress(text) }
+  }
+
+  private func keep(_ hold: Duration?, of id: OperationID, _ reply: ControlReply) {
     guard let hold, waiting[id] != nil else { return }
     holds[id] = hold
     reply.callerLeft = { [weak self] in self?.runtime.releaseHold(id, .abort(.callerLeft)) }
@@ -111,7 +131,7 @@ final class ControlBridge: ControlHandler {
 
   @discardableResult
   private func begin(
-    _ reply: ControlReply, _ act: (@escaping (OperationOutcome) -> Void) -> OperationID
+    _ reply: ControlReply, saysSo: Bool = true, _ act: (@escaping (OperationOutcome) -> Void) -> OperationID
   ) -> OperationID {
     // The outcome may come before the operation's id is known here.
     var ended = false
@@ -123,7 +143,7 @@ final class ControlBridge: ControlHandler {
     }
     guard !ended else { return id }
     waiting[id] = reply
-    reply.began(id, holds: runtime.statusLine)
+    if saysSo { reply.began(id, holds: runtime.statusLine) }
     return id
   }
 
@@ -132,7 +152,7 @@ final class ControlBridge: ControlHandler {
     guard !waiting.isEmpty else { return }
     switch entry.happening.kind {
     case .generationStarting, .generationProving, .generationOnTrial, .workerReady, .workerFault, .workerExited:
-      for reply in waiting.values { reply.progress(entry.happening.text) }
+      tellWaiting(entry.happening.text)
     case .generationHeld: tellHeld(entry.happening)
     default: break
     }

@@ -79,6 +79,7 @@ final class Service {
       program, loop: loop, runtime: runtime, history: history, children: children, records: records, control: control,
       lock: lock, prefix: prefix)
     bridge.upgrade = upgrade
+    upgrade.news = { [unowned bridge] in bridge.tellWaiting($0) }
     control.becameIdle = { [unowned self] in runtime.giveBackCode() }
     runtime.generationChanged = { [unowned self] in adopt($0) }
   }
@@ -127,16 +128,28 @@ final class Service {
   private func resume(_ state: SavedState) throws {
     guard state.pid == getpid() else { throw StateError("the state is of process \(state.pid)") }
     var replies: [ControlReply] = []
+    var reloads: [OperationID: ControlReply] = [:]
     for caller in state.control.connections {
       let descriptor = try Descriptor.inherited(caller.descriptor)
       switch caller.wait {
       case .verdict: replies.append(try control.resumeUpgrade(of: descriptor, more: caller.more))
       case .events: bridge.follow(try control.resumeEvents(of: descriptor))
+      case .call: try control.resumeCaller(of: descriptor)
+      case .reload:
+        let operation = caller.operation ?? OperationID("-")
+        reloads[operation] = try control.resumeReload(operation, of: descriptor, more: caller.more)
       }
     }
     for entry in state.history.unrecorded { records?.record(entry) }
     try runtime.resume(state)
     Upgrade.tell(state, replies, runtime: runtime, history: history)
+    for waiting in state.reloads {
+      if let reply = reloads[waiting.operation] {
+        bridge.resume(waiting, reply)
+      } else {
+        runtime.reload(waiting, completion: { _ in })
+      }
+    }
   }
 
   /// Workers must not operate their own supervisor, whoever they run as.
@@ -148,7 +161,9 @@ final class Service {
   private func took(_ signal: Signal) {
     switch signal {
     case .child: children.reap()
-    case .hangup: runtime.reload(completion: { _ in })
+    case .hangup:
+      upgrade.beginIfReplaced()
+      runtime.reload(completion: { _ in })
     default:
       guard isManaged else { return runtime.stop(.stop) }
       upgrade.isStopAsked = true

@@ -1,6 +1,7 @@
 import ControlProtocol
 import ControlServer
 import LinuxSystem
+import Settings
 import Supervision
 import SupervisorRuntime
 import Vocabulary
@@ -22,12 +23,14 @@ final class Upgrade {
   private struct Run {
     let operation: OperationID
     let startedAt: Instant
-    let reply: ControlReply
+    let reply: ControlReply?
     var isChecked = false
     var isRecorded = false
     var waitsFor: String?
   }
 
+  /// What those are told who wait for something else than the verdict.
+  var news: (String) -> Void = { _ in }
   /// Somebody asked us to end, and it is not decided yet how.
   var isStopAsked = false
 
@@ -71,11 +74,31 @@ final class Upgrade {
 
   func begin(_ reply: ControlReply) {
     if let run { return reply.refuse(.busy(holder: "\(run.operation)", since: nil)) }
+    let operation = open(reply)
+    reply.began(operation, holds: runtime.statusLine)
+    runtime.pause(for: operation)
+    goOn()
+  }
+
+  /// Before a reload, where the settings say so and another program lies in this one's place: the reload waits for it.
+  func beginIfReplaced() {
+    guard run == nil, let path = program.path, ProgramImage.isReplaced(at: path),
+      let serving = runtime.core.serving, runtime.generations[serving]?.settings.handover.upgradeOnReload == true,
+      !isStopAsked, !runtime.core.isStopping
+    else { return }
+    runtime.pause(for: open(nil))
+    loop.deferred { [weak self] in self?.goOn() }
+  }
+
+  private func open(_ reply: ControlReply?) -> OperationID {
     let operation = OperationID("upgrade-\(prefix)-\(next)")
     next += 1
     run = Run(operation: operation, startedAt: .monotonicNow(), reply: reply)
-    reply.began(operation, holds: runtime.statusLine)
-    goOn()
+    return operation
+  }
+
+  private func progress(_ text: String) {
+    if let reply = run?.reply { reply.progress(text) } else { news(text) }
   }
 
   // MARK: Steps
@@ -93,11 +116,12 @@ final class Upgrade {
     guard let run else { return }
     guard Instant.monotonicNow() < run.startedAt + Self.patience else {
       self.run = nil
-      return run.reply.refuse(.busy(holder: unrest, since: nil))
+      run.reply?.refuse(.busy(holder: unrest, since: nil))
+      return runtime.goOn()
     }
     if run.waitsFor != unrest {
       self.run?.waitsFor = unrest
-      run.reply.progress("waits: \(unrest)")
+      progress("waits: \(unrest)")
     }
     loop.schedule(after: Self.interval) { [weak self] in self?.goOn() }
   }
@@ -105,7 +129,7 @@ final class Upgrade {
   /// The new program says whether it could go on.
   private func check() {
     guard let path = program.path else { return fail("where this program lies is not known: /proc is not readable") }
-    run?.reply.progress("asking \(path) whether it can go on from here")
+    progress("asking \(path) whether it can go on from here")
     do throws(SystemError) {
       let state = try SealedMemory.make("baton-state", saved().bytes)
       var environment = ProgramImage.environment()
@@ -116,15 +140,24 @@ final class Upgrade {
         self?.probe = nil
         switch $0 {
         case .passed:
-          self?.run?.isChecked = true
-          self?.goOn()
+          self?.checked()
         case .failed(let why): self?.fail("\(path) cannot take over: \(why)")
         }
       }
       probe.passed = [state]
       probe.start()
       self.probe = probe
+      // The state was written at rest. What begins until the answer is here comes to its end before the rest.
+      if run?.reply != nil { runtime.goOn() }
     } catch { fail("the state cannot be written: \(error)") }
+  }
+
+  /// It has its turn before every reload that has not begun.
+  private func checked() {
+    guard let run else { return }
+    self.run?.isChecked = true
+    runtime.pause(for: run.operation)
+    goOn()
   }
 
   /// What has happened is in the ledger, so that little has to be carried.
@@ -159,8 +192,12 @@ final class Upgrade {
         switch caller.wait {
         case .verdict: .verdict
         case .events: .events
+        case .reload: .reload
+        case .call: .call
         }
-      return SavedControl.Connection(descriptor: caller.descriptor, wait: wait, more: caller.more)
+      let operation: OperationID? = if case .reload(let operation) = caller.wait { operation } else { nil }
+      return SavedControl.Connection(
+        descriptor: caller.descriptor, wait: wait, more: caller.more, operation: operation)
     }
     let now = Instant.monotonicNow()
     return runtime.save(
@@ -181,11 +218,13 @@ final class Upgrade {
     happening.operation = run.operation
     happening.reason = why
     history.add(happening)
-    run.reply.finish(
+    news("upgrade refused: \(why); batond \(Daemon.version) goes on")
+    run.reply?.finish(
       VerdictReport(
         operation: run.operation, act: .upgrade, outcome: .failed, what: "upgrade refused: \(why)",
         holds: "batond \(Daemon.version) goes on; \(runtime.statusLine)",
         next: "put a batond that works where this one lies, and upgrade again", took: .monotonicNow() - run.startedAt))
+    runtime.goOn()
   }
 
   /// This image took over from another: says so to whoever asked that one.

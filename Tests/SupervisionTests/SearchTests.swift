@@ -45,6 +45,11 @@ import Vocabulary
       plans: [.of([.web(restart: once)])],
       limits: Maze.Limits(reloads: 0, restarts: 1, scales: 1, crashes: 1, refusals: 0, ticks: 6)),
     World(
+      testDescription: "nothing new is begun for a while",
+      plans: [.of([.web(restart: once)])],
+      limits: Maze.Limits(
+        reloads: 2, restarts: 1, scales: 1, pauses: 2, stops: 1, crashes: 0, refusals: 0, ticks: 4)),
+    World(
       testDescription: "a stop through all stages",
       plans: [
         .of(

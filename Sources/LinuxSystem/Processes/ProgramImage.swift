@@ -15,6 +15,14 @@ package enum ProgramImage {
     return running == nil || String(cString: real) == running ? found : running
   }
 
+  /// Whether another file than that of this process lies at `path`. Source: proc_pid_exe(5).
+  package static func isReplaced(at path: String) -> Bool {
+    var running = stat()
+    var lying = stat()
+    guard stat("/proc/self/exe", &running) == 0, stat(path, &lying) == 0 else { return false }
+    return running.st_ino != lying.st_ino || running.st_dev != lying.st_dev
+  }
+
   private static func absolute(_ argument: String) -> String? {
     if argument.hasPrefix("/") { return argument }
     guard let here = getcwd(nil, 0) else { return nil }

@@ -1,7 +1,7 @@
 import Glibc
 package import LinuxSystem
 import Supervision
-import Vocabulary
+package import Vocabulary
 
 extension Runtime {
   /// Why another image of this program cannot take over now, in the words of people; nil when it can. All of it passes.
@@ -29,7 +29,12 @@ extension Runtime {
       workers: workers.saved, listeners: listeners.saved,
       history: SavedHistory(
         nextNumber: history.nextNumber, unrecorded: history.recent.filter { $0.number > recordedThrough }),
-      commands: questions.commands, control: control, upgrade: upgrade)
+      commands: questions.commands,
+      reloads: core.waitingReloads.compactMap { waiting in
+        operations.startedAt(waiting.operation).map {
+          SavedReload(operation: waiting.operation, wish: waiting.wish, askedAt: $0)
+        }
+      }, control: control, upgrade: upgrade)
   }
 
   /// Goes on where another image of this program stopped. To be called once, instead of ``start(completion:)``.
@@ -54,6 +59,16 @@ extension Runtime {
     armTick()
     manager.resume(status: statusLine)
     giveBackCode()
+  }
+
+  /// Nothing new is begun until ``goOn()``: reloads wait, the rest is told that `operation` is under way.
+  package func pause(for operation: OperationID) { send(.pause(operation)) }
+  package func goOn() { send(.resume) }
+
+  /// A reload that waited in another image of this program has its turn, or waits again.
+  package func reload(_ saved: SavedReload, completion: @escaping (OperationOutcome) -> Void) {
+    operations.resume(saved.operation, .reload, release: saved.wish.release, since: saved.askedAt, completion)
+    send(.reload(saved.operation, saved.wish))
   }
 
   /// The questions that were under way.

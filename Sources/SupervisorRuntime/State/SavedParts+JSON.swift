@@ -44,11 +44,33 @@ extension SavedControl.Connection: JSONValue {
   package init(json: JSON) throws(ShapeError) {
     var fields = try Fields(json)
     self.init(
-      descriptor: try fields.number("descriptor"), wait: try fields.word("wait"), more: try fields.required("more"))
+      descriptor: try fields.number("descriptor"), wait: try fields.word("wait"), more: try fields.required("more"),
+      operation: try fields.optional("operation"))
   }
 
   package var json: JSON {
-    ["descriptor": Int(descriptor).json, "wait": .string(wait.rawValue), "more": more.json]
+    .record([
+      "descriptor": Int(descriptor).json, "wait": .string(wait.rawValue), "more": more.json,
+      "operation": operation?.json,
+    ])
+  }
+}
+
+extension SavedReload: JSONValue {
+  package init(json: JSON) throws(ShapeError) {
+    var fields = try Fields(json)
+    let hold: Int64? = try fields.optional("hold")
+    self.init(
+      operation: try fields.required("operation"),
+      wish: ReloadWish(release: try fields.optional("release"), hold: hold.map { .nanoseconds($0) }),
+      askedAt: try fields.instant("askedAt"))
+  }
+
+  package var json: JSON {
+    .record([
+      "operation": operation.json, "release": wish.release?.json, "hold": wish.hold.map { .time($0) },
+      "askedAt": .time(askedAt),
+    ])
   }
 }
 

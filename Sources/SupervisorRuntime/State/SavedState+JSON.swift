@@ -67,6 +67,7 @@ extension SavedState {
     history = try fields.required("history")
     let pids: [Int] = try fields.required("commands")
     commands = pids.compactMap { Int32(exactly: $0) }
+    reloads = try fields.optional("reloads") ?? []
     control = try fields.required("control")
     upgrade = try fields.required("upgrade")
   }
@@ -103,7 +104,8 @@ extension SavedState {
       }.json, "groups": core.groups.sorted { $0.key < $1.key }.map(\.value).json,
       "settingsWarnings": settingsWarnings.json, "lastOutcome": lastOutcome?.json, "lastChange": lastChange?.json,
       "changeStartedAt": changeStartedAt.map { .time($0) }, "workers": workers.json, "listeners": listeners.json,
-      "history": history.json, "commands": commands.map { Int($0) }.json, "control": control.json,
+      "history": history.json, "commands": commands.map { Int($0) }.json, "reloads": reloads.json,
+      "control": control.json,
       "upgrade": upgrade.json,
     ])
   }

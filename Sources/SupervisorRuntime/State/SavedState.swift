@@ -34,6 +34,8 @@ package struct SavedState: Hashable, Sendable {
   package var history: SavedHistory
   /// Commands that were under way for a worker: to be ended, since nobody waits for their answer any more.
   package var commands: [Int32]
+  /// Those that waited for their turn, in their order.
+  package var reloads: [SavedReload] = []
   package var control: SavedControl
   package var upgrade: SavedUpgrade
 
@@ -47,6 +49,19 @@ package struct SavedState: Hashable, Sendable {
 package struct SavedChange: Hashable, Sendable {
   package var from: GenerationID?
   package var to: GenerationID
+}
+
+/// A reload that waited for its turn.
+package struct SavedReload: Hashable, Sendable {
+  package var operation: OperationID
+  package var wish: ReloadWish
+  package var askedAt: Instant
+
+  package init(operation: OperationID, wish: ReloadWish, askedAt: Instant) {
+    self.operation = operation
+    self.wish = wish
+    self.askedAt = askedAt
+  }
 }
 
 /// Who asked for the upgrade, and what was in place before.
@@ -72,6 +87,10 @@ package struct SavedControl: Hashable, Sendable {
     case verdict
     /// For what happens.
     case events
+    /// For the verdict on a reload that waited.
+    case reload
+    /// For nothing: what it asks is still to come.
+    case call
   }
 
   package struct Connection: Hashable, Sendable {
@@ -79,8 +98,11 @@ package struct SavedControl: Hashable, Sendable {
     package var wait: Wait
     /// The caller takes several replies.
     package var more: Bool
+    /// The reload.
+    package var operation: OperationID?
 
-    package init(descriptor: Int32, wait: Wait, more: Bool) {
+    package init(descriptor: Int32, wait: Wait, more: Bool, operation: OperationID? = nil) {
+      self.operation = operation
       self.descriptor = descriptor
       self.wait = wait
       self.more = more

@@ -219,13 +219,14 @@ extension Settings.Handover: JSONValue {
     var fields = try Fields(json)
     self.init(
       strategy: try fields.word("strategy"), trial: try fields.optional("trial"), steering: try fields.word("steering"),
-      maxDraining: try fields.number("maxDraining"), maxDrainTime: try fields.duration("maxDrainTime"))
+      maxDraining: try fields.number("maxDraining"), maxDrainTime: try fields.duration("maxDrainTime"),
+      upgradeOnReload: try fields.optional("upgradeOnReload") ?? false)
   }
 
   package var json: JSON {
     .record([
       "strategy": .string(strategy.rawValue), "trial": trial?.json, "steering": .string(steering.rawValue),
-      "maxDraining": maxDraining.json, "maxDrainTime": .time(maxDrainTime),
+      "maxDraining": maxDraining.json, "maxDrainTime": .time(maxDrainTime), "upgradeOnReload": upgradeOnReload.json,
     ])
   }
 }

@@ -12,6 +12,7 @@ struct Maze: Hashable {
     var words = 0
     var restarts = 0
     var scales = 0
+    var pauses = 0
     var stops = 1
     var crashes = 1
     var refusals = 1
@@ -78,6 +79,11 @@ struct Maze: Hashable {
     }
     if limits.restarts > 0 { moves.append(.restart(OperationID("op\(operations)"))) }
     if limits.scales > 0 { moves.append(.scale(Names.web, to: 2, OperationID("op\(operations)"))) }
+    if core.paused != nil {
+      moves.append(.resume)
+    } else if limits.pauses > 0 {
+      moves.append(.pause(OperationID("upgrade")))
+    }
     if limits.stops > 0 { moves += [.stop(.stop), .stop(.restart), .stopNow] }
     if core.nextDeadline != nil, limits.ticks > 0 { moves.append(.tick) }
     return moves
@@ -112,6 +118,9 @@ struct Maze: Hashable {
     }
     if case .tick = event, core == before { return "woken for nothing" }
     if let broken = witness.check(core) { return broken }
+    if before.paused != nil, core.paused != nil, case .steady = before.phase, case .changing = core.phase {
+      return "began something while it is paused"
+    }
     owed = owed.filter { $0.worker.map { witness.processes[$0] != nil } ?? true }
     if let broken = dead() ?? resumed() { return broken }
     settleTime()
@@ -122,6 +131,9 @@ struct Maze: Hashable {
   private func resumed() -> String? {
     guard core.unrest == nil, let serving = core.serving else { return nil }
     var answered = core
+    // Those that wait are asked for again.
+    answered.paused = nil
+    answered.waitingReloads = []
     for id in answered.generations.keys {
       // What was asked through the public address has been answered.
       for index in answered.generations[id]?.engines.indices ?? 0..<0 {
@@ -169,6 +181,7 @@ struct Maze: Hashable {
     case .holdReleased: limits.words -= 1
     case .restart: limits.restarts -= 1
     case .scale: limits.scales -= 1
+    case .pause: limits.pauses -= 1
     case .stop, .stopNow: limits.stops -= 1
     case .listenerLeft: limits.leaves -= 1
     case .exited(_, .signalled(11)): limits.crashes -= 1

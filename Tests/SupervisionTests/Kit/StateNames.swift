@@ -33,6 +33,8 @@ extension Event {
     case .holdReleased(_, .abort): "hold released: caller left"
     case .restart: "restart"
     case .scale: "scale"
+    case .pause: "pause"
+    case .resume: "resume"
     case .stop: "stop"
     case .stopNow: "stop now"
     case .settingsLoaded: "settings loaded"

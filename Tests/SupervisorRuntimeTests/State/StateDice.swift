@@ -77,7 +77,7 @@ struct StateDice {
       sockets: sockets, engines: [engine("web", sockets.map(\.name)), engine("robots", [])],
       handover: Settings.Handover(
         strategy: .all, trial: maybe(Settings.Trial(share: Share(clamping: 500), duration: time())),
-        steering: one(of: Settings.Steering.allCases), maxDraining: 3, maxDrainTime: time()),
+        steering: one(of: Settings.Steering.allCases), maxDraining: 3, maxDrainTime: time(), upgradeOnReload: coin()),
       shutdown: Settings.Shutdown(
         timeout: time(), intake: time(), engines: time(), database: time(), redis: time(),
         databaseCommands: [command()], redisCommands: []))
@@ -168,11 +168,18 @@ struct StateDice {
       lastChange: maybe(SavedChange(from: maybe(old.id), to: new.id)), changeStartedAt: maybe(instant()),
       workers: generations.flatMap { $0.engines.flatMap(\.workers) }.map { process($0.id) }, listeners: listeners,
       history: SavedHistory(nextNumber: 12, unrecorded: [entry(10), entry(11)]), commands: [5001, 5002],
+      reloads: [
+        SavedReload(
+          operation: OperationID("reload-x-2"),
+          wish: ReloadWish(release: maybe(ReleaseID("r")), hold: maybe(.seconds(5))), askedAt: instant())
+      ],
       control: SavedControl(
         listener: descriptor(), lock: descriptor(),
         connections: [
           SavedControl.Connection(descriptor: descriptor(), wait: .verdict, more: coin()),
           SavedControl.Connection(descriptor: descriptor(), wait: .events, more: true),
+          SavedControl.Connection(
+            descriptor: descriptor(), wait: .reload, more: coin(), operation: OperationID("reload-x-2")),
         ]),
       upgrade: SavedUpgrade(
         operation: OperationID("upgrade-x-1"), startedAt: instant(), leftAt: instant(), from: "0.0.9"))
