@@ -182,4 +182,4 @@ class Refused(unittest.TestCase):
                 wait_until(lambda: it.counts()["clients"] > asked + 50, 10)
             self.assertEqual(load.report.json["failures"].get("refused", 0), 0, load.report)
             self.assertFalse(set(it.pids()) & set(before))
-            self.assertEqual(len(it.left()), 2)
+            self.assertEqual(len(it.pids()), 2)
