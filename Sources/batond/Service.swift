@@ -73,7 +73,9 @@ final class Service {
     bridge = ControlBridge(runtime: runtime, history: history, records: records, service: arguments.name)
     control = try ControlServer(
       path: "\(directories.runtime)/control", loop: loop, handler: bridge,
-      policy: AccessPolicy(supervisor: geteuid(), serviceUsers: [], operators: Users.group(named: "baton")),
+      // Looking a group up takes milliseconds. An image that takes over does it once, in `adopt`, before anybody is heard.
+      policy: AccessPolicy(
+        supervisor: geteuid(), serviceUsers: [], operators: state == nil ? Users.group(named: "baton") : nil),
       version: Daemon.version, resumed: try state.map { try Descriptor.inherited($0.control.listener) })
     upgrade = Upgrade(
       program, loop: loop, runtime: runtime, history: history, children: children, records: records, control: control,
