@@ -8,6 +8,8 @@ extension Settings {
     package var repository: String?
     /// `ref`: a branch, a tag or a commit.
     package var ref: String
+    /// `fetch-timeout`: for each question to the repository, and each fetch.
+    package var fetchTimeout: Duration
     /// `user`: deploys, builds and hooks run as this user. Never root unless it says "root".
     package var user: String
     /// `unit`: what is reloaded or restarted. `baton@NAME.service` where nothing is said.

@@ -156,6 +156,8 @@ extension KnownKey {
     case .deployRepository:
       Entry(.text, .words("none; releases come by --from"), "What git fetches from: a URL or a path.")
     case .deployRef: Entry(.text, .value("\"HEAD\""), "The branch, tag or commit that is deployed.")
+    case .deployFetchTimeout:
+      Entry(.duration(Self.someTime), .value("\"30m\""), "For each question to the repository, and each fetch.")
     case .deployUser:
       Entry(.text, .value("\"baton-deploy\""), "Deploys, builds and hooks run as this user, who owns the releases.")
     case .deployUnit: Entry(.text, .words("baton@NAME.service"), "The systemd unit that runs the service.")

@@ -100,6 +100,7 @@ package enum KnownKey: String, CaseIterable, Hashable, Sendable {
 
   case deployRepository = "deploy.repository"
   case deployRef = "deploy.ref"
+  case deployFetchTimeout = "deploy.fetch-timeout"
   case deployUser = "deploy.user"
   case deployUnit = "deploy.unit"
   case deployActivate = "deploy.activate"

@@ -4,6 +4,7 @@ extension RawSettings {
     var position: Position
     var repository: Text?
     var ref: Text?
+    var fetchTimeout: Text?
     var user: Text?
     var unit: Text?
     var activate: Text?
@@ -94,6 +95,7 @@ extension RawSettings.Deploy {
     position = table.position
     repository = table.text(.deployRepository)
     ref = table.text(.deployRef)
+    fetchTimeout = table.text(.deployFetchTimeout)
     user = table.text(.deployUser)
     unit = table.text(.deployUnit)
     activate = table.text(.deployActivate)

@@ -5,6 +5,7 @@ extension TOMLWriter {
     header("deploy")
     pair(.deployRepository, optional: deploy.repository)
     pair(.deployRef, TomlText.quoted(deploy.ref))
+    pair(.deployFetchTimeout, duration(deploy.fetchTimeout))
     pair(.deployUser, TomlText.quoted(deploy.user))
     pair(.deployUnit, TomlText.quoted(deploy.unit))
     pair(.deployActivate, TomlText.quoted(deploy.activation.rawValue))

@@ -20,6 +20,7 @@ extension SettingsResolver {
     return Settings.Deploy(
       repository: values.word(deploy.repository, .deployRepository),
       ref: values.word(deploy.ref, .deployRef) ?? KnownKey.deployRef.defaultText,
+      fetchTimeout: values.duration(deploy.fetchTimeout, .deployFetchTimeout),
       user: values.word(deploy.user, .deployUser) ?? KnownKey.deployUser.defaultText, unit: unit(deploy.unit),
       activation: values.choice(deploy.activate, .deployActivate, .reload), build: build(deploy),
       artifacts: values.innerPaths(deploy.artifacts, .deployArtifacts), shared: shared, exclude: exclude,

@@ -7,6 +7,7 @@ let deployExample = """
   [deploy]
   repository = "/srv/git/app.git"
   ref = "release"
+  fetch-timeout = "2m"
   user = "root"
   unit = "app.service"
   activate = "restart"
@@ -86,6 +87,7 @@ let deployExample = """
   @Test func readsEveryKey() throws {
     let deploy = try deploy(deployExample)
     #expect(deploy.repository == "/srv/git/app.git" && deploy.ref == "release" && deploy.user == "root")
+    #expect(deploy.fetchTimeout == .seconds(120))
     #expect(deploy.unit == "app.service" && deploy.activation == .restart)
     #expect(deploy.build.commands == [["make", "-j2"], ["make", "check"]])
     #expect(deploy.build.timeout == .seconds(600) && deploy.build.memoryLimit == ByteCount(2 << 30))
@@ -133,7 +135,7 @@ let deployExample = """
     let annotated = ResolvedText.annotated(try fixture.examine(text).get())
     #expect(!annotated.contains("hunter2") && !annotated.contains("swordfish") && !annotated.contains("-mod=vendor"))
     for line in [
-      "keep = 7  # app.toml:19", "level = 9  # app.toml:74", "url = \"unix:/run/app.sock:/health\"  # app.toml:53",
+      "keep = 7  # app.toml:20", "level = 9  # app.toml:75", "url = \"unix:/run/app.sock:/health\"  # app.toml:54",
     ] {
       #expect(annotated.split(separator: "\n").contains(Substring(line)), "\(line) in\n\(annotated)")
     }

@@ -99,6 +99,18 @@ class Restarted(unittest.TestCase):
             it.version("v1")
             self.assertNotEqual(it.run("deploy", "demo", "--no-rollback", check=False).returncode, 0)
 
+    def test_a_unit_that_does_not_exist_is_refused_before_anything_is_begun(self):
+        with deployed() as it:
+            it.first("v1")
+            old = it.names("releases")
+            it.deploy["unit"] = "no-such.service"
+            it.write()
+            it.version("v2")
+            done = it.fails()
+            self.assertIn("no-such.service", done.stderr)
+            self.assertIn("nothing was begun", done.stderr)
+            self.assertEqual((it.answered_by(), it.names("releases")), ("v1", old))
+
     def test_A5_A21_without_a_way_forward_or_back_a_person_is_called(self):
         with deployed() as it:
             plain(it, "shop.service", SEED_UNIT, activate="restart")

@@ -119,6 +119,8 @@ package struct ArchiveReader {
         var facts = stat()
         try retrying("look at", path) { fstat(file.raw, &facts) }
         if facts.st_mode & S_IFMT == S_IFDIR { throw SystemError("read", path, errno: EISDIR) }
+        // A FIFO that nobody ever writes to has no end.
+        guard facts.st_mode & S_IFMT == S_IFREG else { throw SystemError("read", path, errno: EINVAL) }
         return file
       }
     } catch { throw ArchiveError(source.name, .system(error)) }

@@ -15,9 +15,6 @@ struct Git {
     self.directory = directory
   }
 
-  /// What a fetch may take at most; a stalled HTTP transfer ends sooner (http.lowSpeedTime).
-  static let fetchLimit: Duration = .seconds(1_800)
-
   private static let configuration = [
     ("core.hooksPath", "/dev/null"), ("core.attributesFile", "/dev/null"), ("core.autocrlf", "false"),
     ("core.eol", "lf"), ("core.symlinks", "true"), ("core.fileMode", "true"), ("core.fsmonitor", "false"),
@@ -46,7 +43,8 @@ struct Git {
     var command = CommandRun(
       ["git"] + arguments, in: "/", environment: environment,
       subject: subject ?? CommandRun.line(of: ["git"] + arguments))
-    command.timeout = Self.fetchLimit
+    // A stalled HTTP transfer ends sooner (http.lowSpeedTime).
+    command.timeout = operation.deploy.fetchTimeout
     return command
   }
 

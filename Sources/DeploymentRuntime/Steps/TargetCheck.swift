@@ -21,6 +21,10 @@ package struct TargetCheck {
         return .fine("the directory \(path)")
       case .archive(let path):
         guard access(path, R_OK) == 0 else { throw StepFailure(.refused, SystemError("read", path, errno: errno)) }
+        var facts = stat()
+        guard stat(path, &facts) == 0, facts.st_mode & S_IFMT == S_IFREG else {
+          throw StepFailure(.refused, "\(path) is no file", next: "a pipe's contents come by --from -")
+        }
         return .fine("the archive \(path)")
       case .input: return .fine("standard input")
       }

@@ -83,7 +83,8 @@ struct OperationAssembly {
   }
 
   func preflight(_ request: OperationRequest) -> PreflightStep {
-    let unit = UnitCheck { isSupervisorAnswering(request) }
+    // Whether batond answers says nothing of a unit that it does not run.
+    let unit = UnitCheck { service.deploy.isSupervised && isSupervisorAnswering(request) }
     let isRollback = request.intent.kind == .rollback
     let target = TargetCheck(source(request))
     return PreflightStep(
