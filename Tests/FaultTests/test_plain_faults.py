@@ -1,5 +1,5 @@
-"""Accidents in deploys to a unit of systemd's own, in a lab machine: around every effect from its pointer's move to the
-proof, and with the power gone there. The short form takes a sample (BATON_SEED), BATON_FAULTS=all all of them.
+"""Accidents in deploys in a lab machine, to a unit of systemd's own and to one of batond's: around every effect from its
+pointer's move to the proof, and with the power gone there. The short form takes a sample (BATON_SEED), BATON_FAULTS=all all of them.
 """
 
 import os
@@ -9,30 +9,32 @@ import unittest
 
 from kit import machine
 from kit.faults import SIDES
-from kit.plainfaults import DIRECTORY, UNIT, plain_ground
+from kit.plainfaults import DIRECTORY, UNIT, PlainGround, SteeredGround, plain_ground
 from kit.runner import within
 from kit.waiting import wait_until
 
 EVERYTHING = os.environ.get("BATON_FAULTS") == "all"
 UPDATE = os.environ.get("BATON_UPDATE_POINTS") == "1"
 SEED = int(os.environ.get("BATON_SEED", "20261121"))
-POINTS = pathlib.Path(__file__).with_name("points") / "plain-unit.txt"
+POINTS = pathlib.Path(__file__).with_name("points")
 
 
-@unittest.skipIf(machine.missing() is not None, machine.missing())
-class PlainUnit(unittest.TestCase):
+class Activations(unittest.TestCase):
+    kind, name = None, None
+
     def listed(self, ground):
         """The points of the activation, which are known."""
         found = [point.words for point in ground.points()]
+        path = POINTS / f"{self.name}.txt"
         if UPDATE:
-            POINTS.write_text("\n".join(found) + "\n")
-        self.assertEqual(found, POINTS.read_text().splitlines())
+            path.write_text("\n".join(found) + "\n")
+        self.assertEqual(found, path.read_text().splitlines())
         first = next(number for number, words in enumerate(found, 1) if words.endswith("intends activate"))
         last = next(number for number, words in enumerate(found, 1) if words.endswith("did mark-good"))
         return [(number, side) for number in range(first, last + 1) for side in SIDES]
 
     def attempts(self, faults, sample):
-        with plain_ground() as ground:
+        with plain_ground(self.kind) as ground:
             ground.first()
             listed = self.listed(ground)
             tries = [(*point, fault) for fault in faults for point in listed]
@@ -40,16 +42,30 @@ class PlainUnit(unittest.TestCase):
                 print(f"BATON_SEED={SEED}")
                 tries = random.Random(SEED).sample(tries, sample)
             complaints = [text for each in tries for text in ground.attempt(*each)]
-            print(f"plain unit: {len(tries)} accidents")
+            print(f"{self.name}: {len(tries)} accidents")
             self.assertEqual(complaints, [])
 
-    @within(3600 if EVERYTHING else 240)
-    def test_accidents_around_its_activation(self):
-        self.attempts(("kill", "EIO", "ENOSPC", "interrupt", "hangup"), 16)
+
+@unittest.skipIf(machine.missing() is not None, machine.missing())
+class SteeredUnit(Activations):
+    kind, name = SteeredGround, "steered-unit"
 
     @within(3600 if EVERYTHING else 240)
     def test_power_that_goes_in_its_activation(self):
-        self.attempts(("power",), 5)
+        self.attempts(("power",), 4)
+
+
+@unittest.skipIf(machine.missing() is not None, machine.missing())
+class PlainUnit(Activations):
+    kind, name = PlainGround, "plain-unit"
+
+    @within(3600 if EVERYTHING else 240)
+    def test_accidents_around_its_activation(self):
+        self.attempts(("kill", "EIO", "ENOSPC", "interrupt", "hangup"), 12)
+
+    @within(3600 if EVERYTHING else 240)
+    def test_power_that_goes_in_its_activation(self):
+        self.attempts(("power",), 4)
 
     @within(120)
     def test_a_first_release_that_fails_its_proof_leaves_no_unit_that_runs(self):

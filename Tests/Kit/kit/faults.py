@@ -59,6 +59,8 @@ class Ground:
     def __init__(self, deploy, kind):
         self.deploy, self.kind = deploy, kind
         self.round = 0
+        # Points of recoveries that accidents met.
+        self.met = 0
         self.said = ""
         secrets = deploy.of.folder / "secrets.env"
         secrets.write_text(f"TOKEN={SECRET}\n")
@@ -150,22 +152,31 @@ class Ground:
         releases = self.releases()
         with self.watched() as misses:
             ended = self.run(*self.kind.arguments, fault=f"{number}:{side}:{fault}", hang=fault == "hang")
-            if recovery_fault:
-                first = self.run("recover", fault=recovery_fault, where="recover", hang=recovery_fault.endswith(":hang"))
-                self.met = bool(first.points) and first.reached(int(recovery_fault.split(":")[0]), recovery_fault.split(":")[1])
+            first = self.run("recover", fault=recovery_fault, where="recover") if recovery_fault else None
+            between = self.current
             recovered = self.run("recover", where="recover")
         self.recovery = [point.words for point in self.effects(recovered)]
-        found = self.complaints(aim, before, ended, recovered, is_killed=fault in ("kill", "hang"))
+        history = self.deploy.history()
+        found = self.complaints(aim, before, history, ended, recovered, is_killed=fault in ("kill", "hang"))
         added = self.releases() - releases - {self.current}
-        if added and not set(self.said_not_undone()) - set(before):
+        if added and not set(self.not_undone(history)) - set(before):
             found.append(f"releases that nobody deployed: {added}")
         if misses:
             found.append(f"`current` led nowhere {len(misses)} times")
         if not ended.reached(number, side):
             found.append("the point was not reached")
+        if first:
+            number, side, kind = recovery_fault.split(":")
+            # Whether there is something to prune, for one, differs from try to try.
+            self.met += first.reached(int(number), side)
+            if kind != "kill" and first.status not in (DONE, FAILED, STUCK):
+                found.append(f"recovery ended with {first.status}: {first.said[-300:]}")
+            # Its very last record may be missing; what it said of the release holds.
+            if first.status == DONE and self.current != between:
+                found.append(f"recovery said that it was done: {first.said[-300:]}; then: {recovered.said[-300:]}")
         return [f"{number} {side} {fault}{f', recovery {recovery_fault}' if recovery_fault else ''}: {each}" for each in found]
 
-    def complaints(self, aim, before, ended, recovered, is_killed):
+    def complaints(self, aim, before, history, ended, recovered, is_killed):
         found = []
         current = self.current
         version = self.version_of(current)
@@ -183,7 +194,7 @@ class Ground:
         if current:
             found += self.damage(current)
         found += self.way_back(current) + self.kind.complaints(self, is_new)
-        history, said = self.deploy.history(), self.said_not_undone()
+        said = self.not_undone(history)
         left = [
             path.name for folder in ("", "releases", "backups", "deploys", "deploys/sources")
             for path in (self.deploy.directory / folder).glob(".tmp-*")
@@ -224,10 +235,11 @@ class Ground:
                 found.append(f"{release} is good, and neither it nor an archive of it ({archives}) is whole")
         return found
 
-    def said_not_undone(self):
+    @staticmethod
+    def not_undone(history):
         """What the last operation with such a step could not remove, it says, and the next one removes it."""
         return [
-            each["operation"] for each in self.deploy.history()
+            each["operation"] for each in history
             if any(step["state"] in ("not-undone", "failed") for step in each["steps"])
         ][:1]  # fmt: skip
 

@@ -1,5 +1,5 @@
-"""Accidents in deploys to a unit that baton does not supervise, in a lab machine: see kit.faults. Each starts from what the
-last one left. The programs are builds for debugging; the machine sees the libraries they need.
+"""Accidents in deploys in a lab machine, to a unit that baton does not supervise or to one that it does: see kit.faults. Each
+starts from what the last one left. The programs are builds for debugging; the machine sees the libraries they need.
 """
 
 import contextlib
@@ -39,6 +39,17 @@ PLACE = "/srv/deploys"
 class PlainGround:
     """Made once: what is on the machine's disk outlives the machine, which may go down at any instant."""
 
+    unit = UNIT
+    # What its program is given besides its version.
+    options = "--listen 127.0.0.1:8000"
+
+    def settings(self, it):
+        it.engines, it.sockets = {}, {}
+        it.deploy |= {"unit": UNIT, "activate": "restart"}
+
+    def files(self):
+        return {f"etc/systemd/system/{UNIT}": UNIT_TEXT}
+
     def __init__(self, place, installed):
         self.place, self.round = place, 0
         self.layers = [place / "enabled", installed]
@@ -59,18 +70,20 @@ class PlainGround:
         suite = os.environ.get("BATON_LAB_BASE", "bookworm")
         box = machine.Machine.up(suite, layers=self.layers, binds=self.binds)
         self.it = it = Deployed(box, None)
-        it.unit, it.engines, it.sockets = UNIT, {}, {}
-        it.deploy = {"unit": UNIT, "activate": "restart", "artifacts": ["main"], "keep": 3, "user": USER}
+        it.unit = self.unit
+        it.deploy = {"artifacts": ["main"], "keep": 3, "user": USER}
+        self.settings(it)
         it.health["check"][0]["timeout"] = "2s"
         it.health |= {"passes": 1, "interval": "20ms"}
 
     def prepare(self):
         """What an administrator does once; kept as a layer for the machines to come."""
         self.up()
-        self.it.machine.write(f"/etc/systemd/system/{UNIT}", UNIT_TEXT)
+        for name, text in self.files().items():
+            self.it.machine.write(f"/{name}", text)
         self.it.prepare()
         self.keep({"usr/lib/sysusers.d/demo.conf": f"u demo - - {HOME}\n", "etc/baton/demo.toml": self.it.text(),
-                   f"etc/systemd/system/{UNIT}": UNIT_TEXT})  # fmt: skip
+                   **self.files()})  # fmt: skip
 
     def keep(self, files):
         for name, text in files.items():
@@ -79,7 +92,7 @@ class PlainGround:
             path.write_text(text)
         wants = self.place / "enabled/etc/systemd/system/baton-lab.target.wants"
         wants.mkdir(parents=True)
-        (wants / UNIT).symlink_to(f"/etc/systemd/system/{UNIT}")
+        (wants / self.unit).symlink_to(f"/etc/systemd/system/{UNIT}" if self.files() else "/usr/lib/systemd/system/baton@.service")
 
     def down(self):
         """As when the power goes."""
@@ -100,7 +113,7 @@ class PlainGround:
         shutil.rmtree(built, ignore_errors=True)
         built.mkdir()
         (built / "main").write_text(
-            f"#!/bin/sh\nexec {PROGRAMS}/fixture-service --listen 127.0.0.1:8000 --version-text v{self.round}\n")
+            f"#!/bin/sh\nexec {PROGRAMS}/fixture-service {self.options} --version-text v{self.round}\n")
         (built / "main").chmod(0o755)
         return f"v{self.round}"
 
@@ -157,6 +170,10 @@ class PlainGround:
         self.it.machine.run("systemctl", "start", "polkit")
         if self.it.machine.property("baton-recover.service", "Result") != "success":
             return "baton-recover.service failed"
+        ended = int(self.it.machine.property("baton-recover.service", "ExecMainExitTimestampMonotonic"))
+        wait_until(lambda: self.it.property("ExecMainStartTimestampMonotonic") != "0", 20, f"{self.unit} to be started")
+        if not 0 < ended <= int(self.it.property("ExecMainStartTimestampMonotonic")):
+            return f"{self.unit} was started before recovery had ended"
         return None
 
     def complaints(self, old, new, before, ended, fault):
@@ -187,12 +204,25 @@ class PlainGround:
         return found
 
 
+class SteeredGround(PlainGround):
+    """The same to a unit of batond's."""
+
+    unit = "baton@demo.service"
+    options = ""
+
+    def settings(self, it):
+        it.engines["web"] = it.web(command=["./main"])
+
+    def files(self):
+        return {}
+
+
 @contextlib.contextmanager
-def plain_ground():
+def plain_ground(kind=PlainGround):
     if not pathlib.Path(programs.path("baton")).resolve().parts[-2] == "debug":
         raise AssertionError("faults are for builds for debugging: --bin .build/debug")
     with tempfile.TemporaryDirectory(prefix="baton-plain-") as place, layer() as installed:
-        made = PlainGround(pathlib.Path(place), installed)
+        made = kind(pathlib.Path(place), installed)
         try:
             made.prepare()
             yield made
