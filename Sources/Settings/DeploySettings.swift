@@ -22,6 +22,8 @@ extension Settings {
     package var shared: [String]
     /// `exclude`: paths of the tree that are in no manifest and no backup. Anchored at the tree's top.
     package var exclude: [String]
+    /// `tree`: what the service ran from before there were releases; absolute.
+    package var tree: String?
     /// `keep`: releases, without those that are protected.
     package var keep: Int
     /// `keep-for` and `keep-size`: older releases and backups, and those beyond so many bytes, go as well.

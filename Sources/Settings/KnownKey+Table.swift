@@ -174,6 +174,8 @@ extension KnownKey {
     case .deployShared:
       Entry(.innerPaths, .value("[]"), "Paths of the tree that outlive releases: links into directory/shared.")
     case .deployExclude: Entry(.innerPaths, .value("[]"), "Paths of the tree that are in no manifest and no backup.")
+    case .deployTree:
+      Entry(.path, .words("--tree names it"), "What the service ran from before there were releases: for baton adopt.")
     case .deployKeep: Entry(.integer(1...1_000), .value("5"), "Releases kept besides those that are protected.")
     case .deployKeepFor:
       Entry(

@@ -111,6 +111,7 @@ package enum KnownKey: String, CaseIterable, Hashable, Sendable {
   case deployArtifacts = "deploy.artifacts"
   case deployShared = "deploy.shared"
   case deployExclude = "deploy.exclude"
+  case deployTree = "deploy.tree"
   case deployKeep = "deploy.keep"
   case deployKeepFor = "deploy.keep-for"
   case deployKeepSize = "deploy.keep-size"

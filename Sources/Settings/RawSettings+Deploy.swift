@@ -16,6 +16,7 @@ extension RawSettings {
     var shared: [Text]
     var exclude: [Text]
     var keep: Number?
+    var tree: Text?
     var keepFor: Text?
     var keepSize: Text?
     var window: [Text]
@@ -106,6 +107,7 @@ extension RawSettings.Deploy {
     artifacts = table.texts(.deployArtifacts) ?? []
     shared = table.texts(.deployShared) ?? []
     exclude = table.texts(.deployExclude) ?? []
+    tree = table.text(.deployTree)
     keep = table.integer(.deployKeep)
     keepFor = table.text(.deployKeepFor)
     keepSize = table.text(.deployKeepSize)

@@ -15,6 +15,7 @@ extension TOMLWriter {
     pair(.deployArtifacts, TomlText.list(deploy.artifacts))
     pair(.deployShared, TomlText.list(deploy.shared))
     pair(.deployExclude, TomlText.list(deploy.exclude))
+    pair(.deployTree, optional: deploy.tree)
     pair(.deployKeep, "\(deploy.keep)")
     pair(.deployKeepFor, optional: deploy.keepFor?.exactText)
     pair(.deployKeepSize, optional: deploy.keepSize?.text)

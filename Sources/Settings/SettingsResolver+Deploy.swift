@@ -24,7 +24,7 @@ extension SettingsResolver {
       user: values.word(deploy.user, .deployUser) ?? KnownKey.deployUser.defaultText, unit: unit(deploy.unit),
       activation: values.choice(deploy.activate, .deployActivate, .reload), build: build(deploy),
       artifacts: values.innerPaths(deploy.artifacts, .deployArtifacts), shared: shared, exclude: exclude,
-      keep: values.integer(deploy.keep, .deployKeep),
+      tree: values.path(deploy.tree, .deployTree), keep: values.integer(deploy.keep, .deployKeep),
       keepFor: deploy.keepFor.map { values.duration($0, .deployKeepFor, else: .seconds(3_600)) },
       keepSize: values.size(deploy.keepSize, .deployKeepSize), window: values.windows(deploy.window, .deployWindow),
       requiredAncestor: values.word(deploy.requireAncestor, .deployRequireAncestor),

@@ -93,6 +93,7 @@ package struct StartingFile: Sendable {
     case .shutdownEngines: return "\"22s\""
     case .shutdownDatabase, .shutdownRedis: return "\"3s\""
     case .deployRepository: return TomlText.quoted("https://git.example.org/\(name).git")
+    case .deployTree: return TomlText.quoted("/opt/\(name)/server")
     case .deployUnit: return TomlText.quoted("baton@\(name).service")
     case .deployBuildMemory: return "\"4G\""
     case .deployKeepFor: return "\"30d\""

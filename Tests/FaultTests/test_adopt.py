@@ -13,7 +13,7 @@ from kit import programs
 from kit.runner import within
 
 # Counted, so that an effect that is added is ended at as well.
-ADOPTING, UNDOING = 73, 68
+ADOPTING, UNDOING = 73, 72
 MEMORY = pathlib.Path("/dev/shm")
 
 

@@ -18,6 +18,7 @@ let deployExample = """
   artifacts = ["main", "bin/tool"]
   shared = ["logs/", "./uploads"]
   exclude = ["tmp"]
+  tree = "/opt/app/server"
   keep = 7
   keep-for = "30d"
   keep-size = "20G"
@@ -96,6 +97,7 @@ let deployExample = """
     #expect(deploy.shared == ["logs", "uploads"] && deploy.exclude == ["tmp"])
     #expect(deploy.keep == 7 && deploy.keepFor == .seconds(30 * 86_400) && deploy.keepSize == ByteCount(20 << 30))
     #expect(deploy.window.map(\.description) == ["Mon-Fri 02:00-05:00", "22:00-01:30"])
+    #expect(deploy.tree == "/opt/app/server")
     #expect(deploy.requiredAncestor == "main" && deploy.allowedSigners == "/etc/baton/app.signers")
     #expect(deploy.secrets == [fixture.path("secrets.env"), "/etc/app.env"])
     #expect(deploy.hooks == ["before-build": [["./a"], ["./b", "c"]], "failed": [["./tell"]]])

@@ -25,8 +25,9 @@ struct AdoptionExchange: OperationStep {
         try files.exchange(record.tree, release)
       }
     }
-    try SharedPaths(record.shared).link(into: release, layout, files)
-    try Self.compare(record, layout)
+    let isPlanned = operation.effects.mode == .plan
+    try SharedPaths(record.shared).link(into: isPlanned ? record.tree : release, layout, files)
+    if !isPlanned { try Self.compare(record, layout) }
   }
 
   func undo(_ operation: Operation) throws(StepFailure) {

@@ -66,8 +66,23 @@ package enum AdoptionUndo {
     }
     record.isUndoing = true
     try record.write(layout, AdoptionSteps.files(operation))
+    try takeBackWord(operation)
     try AdoptionSteps.undoAll(operation)
     return record
+  }
+
+  /// From here on its records do not call the release good any more. They may be gone, after many operations.
+  private static func takeBackWord(_ operation: Operation) throws(StepFailure) {
+    guard access(StepLog.path(operation.layout, operation.id), F_OK) == 0 else { return }
+    let log = try StepLog.open(operation.layout, operation.id, effects: operation.effects)
+    if log.entries.last != .ended(.aborted) {
+      try log.append(.undid(.markGood))
+      try log.append(.ended(.aborted))
+    }
+    // Whatever is missing there is made good for.
+    let ledger = DeployLedger(operation.layout, effects: operation.effects)
+    _ = ledger.write(log.lines)
+    for line in ledger.news { operation.audience.warn(line) }
   }
 
   private static func isLink(_ path: String) -> Bool { (try? FileFacts.of(path).kind) == .link }

@@ -42,7 +42,7 @@ package enum AdoptionSteps {
       .preflight: AdoptionPreflight(wish: wish, users: users, notes: notes),
       .backup: AdoptionBackup(wish: wish, notes: notes, archive: archive), .fetch: AdoptionOwners(),
       .verify: AdoptionManifest(who: wish?.who ?? ""), .activate: AdoptionExchange(users: users),
-      .healthCheck: NoStep(),
+      .healthCheck: AdoptionHealth(notes: notes),
     ]
   }
 
@@ -51,6 +51,7 @@ package enum AdoptionSteps {
   }
 
   static func record(_ operation: Operation) throws(StepFailure) -> Adoption {
+    if let planned = operation.findings.adoption { return planned }
     guard let record = try Adoption.read(operation.layout), record.operation == operation.id else {
       throw StepFailure(.failed, "there is no record of this adoption")
     }
@@ -94,6 +95,8 @@ package enum AdoptionSteps {
 /// What the preflight saw, for the steps after it.
 final class AdoptionNotes {
   var findings: AdoptionExamination.Findings?
+  /// What the first bad answer was before anything was changed.
+  var ill: String?
 }
 
 struct AdoptionPreflight: OperationStep {
@@ -118,6 +121,7 @@ struct AdoptionPreflight: OperationStep {
     if wish.service == nil, findings.service == nil {
       operation.audience.warn("nobody is at work in \(wish.tree), so who must be able to read it is not known")
     }
+    try AdoptionHealth(notes: notes).look(operation)
   }
 
   func undo(_: Operation) {}
@@ -144,6 +148,7 @@ struct AdoptionBackup: OperationStep {
       moved: findings.moved, user: wish.user, directoryUser: directory.user, directoryGroup: directory.group,
       service: wish.service ?? findings.service)
     try record.write(layout, files)
+    if operation.effects.mode == .plan { operation.findings.adoption = record }
     let manifest = try AdoptionManifest.manifest(of: wish.tree, record, operation, who: wish.who)
     operation.facts.backup = try archive(operation, wish.tree, manifest)
   }

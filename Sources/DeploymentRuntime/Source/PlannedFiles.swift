@@ -12,6 +12,8 @@ package final class PlanFindings {
   package var files: TreeDifferences?
   /// What of the release's files can be read already, at the places they would have.
   var tree: String?
+  /// The record of an adoption, which nobody writes.
+  var adoption: Adoption?
   /// Removed with this.
   var scratch: ScratchDirectory?
 

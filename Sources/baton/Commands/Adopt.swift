@@ -19,7 +19,8 @@ struct Adopt: ParsableCommand {
 
   @OptionGroup var service: DeployedServiceOptions
   @Option(
-    help: ArgumentHelp("The directory the service runs from.", valueName: "directory"), completion: .directory)
+    help: ArgumentHelp("The directory the service runs from, instead of [deploy] tree.", valueName: "directory"),
+    completion: .directory)
   var tree: String?
   @Option(
     help: ArgumentHelp(
@@ -29,18 +30,27 @@ struct Adopt: ParsableCommand {
     help: ArgumentHelp("A path of the tree that belongs to no release, besides those of exclude.", valueName: "path"))
   var exclude: [String] = []
   @Flag(help: "Put the tree back, with what was written to shared paths since.") var undo = false
+  @Flag(help: "Say what would be done, through the same code, and do nothing.") var plan = false
 
   func validate() throws {
+    if undo && plan { throw ValidationError("--plan says what an adoption would do, and --undo takes one back") }
     if undo, tree != nil || !shared.isEmpty || !exclude.isEmpty {
       throw ValidationError("--undo takes the tree and its paths from the record")
     }
   }
 
   func run() throws {
-    let run = try AdoptRun(service: try service.service(), isJSON: service.json)
+    let deployed = try service.service()
+    let run = try AdoptRun(service: deployed, isJSON: service.json)
     if undo { return try run.undo() }
-    guard let tree else { throw Failure(.usage, "--tree DIRECTORY is missing: what the service runs from") }
-    try run.adopt(try DeployedService.absolute(tree), shared, exclude)
+    guard let tree = tree ?? deployed.deploy.tree else {
+      throw Failure(
+        .usage, "what the service runs from is not said", holds: "nothing was changed",
+        next: "--tree DIRECTORY, or tree = \"DIRECTORY\" in [deploy]")
+    }
+    let place = try DeployedService.absolute(tree)
+    if plan { return try run.plan(place, shared, exclude) }
+    try run.adopt(place, shared, exclude)
   }
 }
 
@@ -74,12 +84,7 @@ struct AdoptRun {
 
   func adopt(_ tree: String, _ shared: [String], _ excluded: [String]) throws {
     try recover()
-    let identity = service.settings.service.user.flatMap {
-      Users.identity(user: $0, group: service.settings.service.group)
-    }
-    let wish = AdoptionSteps.Wish(
-      tree: tree, shared: union(service.deploy.shared, shared), excluded: union(service.deploy.exclude, excluded),
-      user: user.id, group: user.group, who: Person.name, service: identity)
+    let wish = wish(tree, shared, excluded)
     var intent = Intent(operation: .new(), kind: .adopt)
     intent.who = Person.name
     let assembly = assembly(intent.operation, wish)
@@ -92,6 +97,30 @@ struct AdoptRun {
       audience.warn("write into [deploy] of \(service.path), or the next release is without them: shared = \(unsaid)")
     }
     tell(outcome.facts.release, "\(tree) is release \(outcome.facts.release.map { "\($0)" } ?? "-")")
+  }
+
+  /// The same, only written down.
+  func plan(_ tree: String, _ shared: [String], _ excluded: [String]) throws {
+    let intent = Intent(operation: .new(), kind: .adopt)
+    let effects = Effects(.plan)
+    let audience = PlanAudience(effects) { $0 }
+    let operation = Operation(
+      id: intent.operation, service: service.name, settings: service.settings, deploy: service.deploy, effects: effects,
+      audience: audience, abort: nil)
+    let steps = AdoptionSteps.make(wish(tree, shared, excluded), archive: AdoptionSteps.copy)
+    let outcome = Executor(Assembly(operation, steps: steps)).run(intent)
+    audience.close()
+    let request = OperationRequest(intent: intent, service: service.name, settings: service.path)
+    try PlanRun(service: service, request: request).tell(outcome, operation, audience, Masker([]), json: isJSON)
+  }
+
+  private func wish(_ tree: String, _ shared: [String], _ excluded: [String]) -> AdoptionSteps.Wish {
+    let identity = service.settings.service.user.flatMap {
+      Users.identity(user: $0, group: service.settings.service.group)
+    }
+    return AdoptionSteps.Wish(
+      tree: tree, shared: union(service.deploy.shared, shared), excluded: union(service.deploy.exclude, excluded),
+      user: user.id, group: user.group, who: Person.name, service: identity)
   }
 
   /// Ends an adoption that was cut off; nothing where there is none.

@@ -25,7 +25,14 @@ struct PlanRun {
     }
     let outcome = Executor(assembly).run(request.intent)
     audience.close()
-    let findings = assembly.operation.findings
+    try tell(outcome, assembly.operation, audience, masker, json: json)
+  }
+
+  /// - Throws: what would refuse it.
+  func tell(
+    _ outcome: OperationOutcome, _ operation: Operation, _ audience: PlanAudience, _ masker: Masker, json: Bool
+  ) throws {
+    let findings = operation.findings
     let refusals = Self.refusals(outcome, findings, masker)
     if json {
       Terminal.print(self.json(outcome, audience, findings.files, refusals))
@@ -63,6 +70,7 @@ struct PlanRun {
   /// How long clients would notice it.
   private var interruption: String {
     let deploy = service.deploy
+    if request.intent.kind == .adopt { return "none: the tree and the link to it change places in one instant" }
     if deploy.isSupervised {
       let exclusive = service.settings.engines.filter { $0.handover == .exclusive }.map(\.name.rawValue)
       return exclusive.isEmpty
