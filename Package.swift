@@ -121,7 +121,7 @@ let package = Package(
         "Vocabulary", "LinuxSystem", "CLinux", "CArchive", "CSQLite", "JSON", "Systemd", "Deployment", "Settings",
         "Ledger",
       ]),
-    tests(of: "baton", ["Vocabulary", "Settings"], name: "DoctorTests"),
+    tests(of: "baton", ["Vocabulary", "Settings", "DeploymentRuntime"], name: "DoctorTests"),
     tests(
       of: "SupervisorRuntime", ["Vocabulary", "LinuxSystem", "CLinux", "JSON", "Systemd", "Supervision", "Settings"]),
     .testTarget(

@@ -153,6 +153,7 @@ package enum Interface {
       handover: ?Handover,
       lastHandover: ?LastHandover,
       draining: []int,
+      liveReleases: ?[]string,
       warnings: []string
     )
 

@@ -12,7 +12,8 @@ extension StatusReport: JSONValue {
       serving: try fields.optional("serving"), release: try fields.optional("release"),
       engines: try fields.required("engines"), sockets: try fields.required("sockets"),
       handover: try fields.optional("handover"), lastHandover: try fields.optional("lastHandover"),
-      draining: try fields.required("draining"), warnings: try fields.required("warnings"))
+      draining: try fields.required("draining"), liveReleases: try fields.optional("liveReleases"),
+      warnings: try fields.required("warnings"))
   }
 
   package var json: JSON {
@@ -30,6 +31,7 @@ extension StatusReport: JSONValue {
     members.append("handover", handover)
     members.append("lastHandover", lastHandover)
     members.append("draining", draining)
+    members.append("liveReleases", liveReleases)
     members.append("warnings", warnings)
     return .object(members)
   }

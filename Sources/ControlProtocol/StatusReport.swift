@@ -23,6 +23,9 @@ package struct StatusReport: Hashable, Sendable {
   package var lastHandover: LastHandover?
   /// Generations that finish what they took, oldest first.
   package var draining: [GenerationID]
+  /// What the generations that live run, those that drain included: nobody may remove these. nil from a supervisor that
+  /// does not say it.
+  package var liveReleases: [ReleaseID]?
   /// What weakens a promise right now, one sentence each.
   package var warnings: [String]
 
@@ -227,7 +230,8 @@ package struct StatusReport: Hashable, Sendable {
   package init(
     service: ServiceName, description: String, state: ServiceState, text: String, since: WallTime,
     supervisor: Supervisor, serving: GenerationID?, release: ReleaseID?, engines: [Engine], sockets: [Socket],
-    handover: Handover?, lastHandover: LastHandover?, draining: [GenerationID], warnings: [String]
+    handover: Handover?, lastHandover: LastHandover?, draining: [GenerationID], liveReleases: [ReleaseID]? = nil,
+    warnings: [String]
   ) {
     self.service = service
     self.description = description
@@ -242,6 +246,7 @@ package struct StatusReport: Hashable, Sendable {
     self.handover = handover
     self.lastHandover = lastHandover
     self.draining = draining
+    self.liveReleases = liveReleases
     self.warnings = warnings
   }
 }

@@ -10,12 +10,13 @@ extension Instant {
   }
 }
 
-/// CLOCK_REALTIME, for people: it jumps.
+/// CLOCK_REALTIME since 1970, for people and names: it jumps.
 package enum RealTime {
-  /// Microseconds since 1970.
-  package static func microseconds() -> Int64 {
+  package static func seconds() -> Int64 { nanoseconds() / 1_000_000_000 }
+  package static func microseconds() -> Int64 { nanoseconds() / 1_000 }
+  package static func nanoseconds() -> Int64 {
     var time = timespec()
     clock_gettime(CLOCK_REALTIME, &time)
-    return Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1_000
+    return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
   }
 }

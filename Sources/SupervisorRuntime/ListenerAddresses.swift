@@ -45,12 +45,3 @@ extension Descriptor {
     } catch { return false }
   }
 }
-
-/// The clock on the wall, for people.
-package enum WallClock {
-  package static func microseconds() -> Int64 {
-    var time = timespec()
-    clock_gettime(CLOCK_REALTIME, &time)
-    return Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1_000
-  }
-}

@@ -74,7 +74,7 @@ package final class WorkerProcess {
       containment.remove()
       throw WorkerStartError("\(error)" + Self.advice(error))
     }
-    startedAtWallMicroseconds = WallClock.microseconds()
+    startedAtWallMicroseconds = RealTime.microseconds()
     containment.adopt(pid)
     listen()
   }

@@ -54,7 +54,7 @@ final class Service {
     isManaged = client != nil
     let manager = ManagerLink(loop: loop, client: client, watchdog: watchdog)
     logger = Logger(service: arguments.name)
-    history = History(wallClock: WallClock.microseconds)
+    history = History(wallClock: RealTime.microseconds)
     history.sinks.append { [logger] in logger.log($0) }
     // Without its directory the ledger says what is wrong, and the service runs.
     try? directories.makeState()

@@ -28,13 +28,14 @@ extension StatusReport {
       lastHandover: runtime.lastOutcome.flatMap { LastHandover($0, clock, runtime) },
       draining: core.generations.values.filter { if case .draining = $0.role { true } else { false } }.map(\.id)
         .sorted(),
+      liveReleases: Set(core.generations.values.compactMap { $0.plan.release }).sorted { $0.text < $1.text },
       warnings: runtime.settingsWarnings)
   }
 
   /// One reading of both clocks, so that all times of a report agree.
   struct Clock {
     let now = Instant.monotonicNow()
-    let wallNow = WallClock.microseconds()
+    let wallNow = RealTime.microseconds()
     func wall(_ instant: Instant) -> WallTime {
       WallTime(microseconds: wallNow - (now - instant).microseconds)
     }

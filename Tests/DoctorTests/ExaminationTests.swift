@@ -1,3 +1,4 @@
+import DeploymentRuntime
 import Settings
 import Testing
 import Vocabulary
@@ -39,6 +40,15 @@ struct ExaminationTests {
       service: try ServiceName("test"), settings: try settings(more), systemd: .known(version: version, unit: unit),
       host: host)
     return Examination(facts: facts).findings
+  }
+
+  @Test func aUnitThatDoesNotWaitForTheRecoveryIsNamedWithItsDropIn() throws {
+    #expect(try Self.findings().isEmpty)
+    let found = try Self.findings(host: { $0.bootGap = BootOrder.gap("shop.service") })
+    #expect(found.map(\.id) == ["boot-order"])
+    #expect(
+      found.first?.remedy
+        == "systemctl edit shop.service, and there: [Unit] Wants=baton-recover.service After=baton-recover.service")
   }
 
   @Test(arguments: [252, 253, 254, 257, 260]) func whatIsShippedIsSound(version: Int) throws {

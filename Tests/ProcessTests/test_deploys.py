@@ -3,12 +3,13 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 import tarfile
 import unittest
 
 from kit import http
-from kit.deploys import deployed
+from kit.deploys import deployed, git
 from kit.load import Load
 from kit.runner import within
 from kit.waiting import wait_until
@@ -169,6 +170,22 @@ class Deploys(unittest.TestCase):
                 done = deploy.baton("deploy", "--foreground", "--from", "-", stdin=archive)
             self.assertEqual((done.returncode, answer(deploy)), (0, "stdin"), done.stderr)
 
+    def test_the_one_directory_at_the_top_of_an_archive_is_left_out(self):
+        with deployed() as deploy:
+            path = deploy.of.folder / "forge.tar.gz"
+            git(deploy.repository, "archive", "--format=tar.gz", "--prefix=shop-1.2/", f"--output={path}", "HEAD")
+            done = deploy.baton("deploy", "--foreground", "--from", path)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn("all of", done.stderr)
+            self.assertIn("lies below shop-1.2/: the release begins there", done.stderr)
+            self.assertEqual(sorted(os.listdir(deploy.directory / "current")), ["serve"])
+            # One that the settings name paths in is the tree's own.
+            deploy.commit({"bin/serve": (deploy.repository / "serve").read_text(), "serve": None})
+            git(deploy.repository, "archive", "--format=tar.gz", f"--output={path}", "HEAD")
+            deploy.deploy["artifacts"] = ["bin/serve"]
+            plan = deploy.baton("deploy", "--plan", "--from", path, "--json")
+            self.assertEqual(json.loads(plan.stdout)["files"]["list"][0]["path"], "bin/serve")
+
     def archive(self, folder):
         path = folder.parent / "built.tar.gz"
         with tarfile.open(path, "w:gz") as archive:
@@ -187,6 +204,52 @@ class Deploys(unittest.TestCase):
             self.assertEqual((plan["removed"], plan["releases"]), (False, []))
             self.assertEqual(deploy.baton("rollback", "--foreground").returncode, 0)
             self.assertEqual(answer(deploy), "four")
+
+    def test_prune_takes_what_nothing_needs_any_more(self):
+        with deployed() as deploy:
+            deploy.deploy |= {"keep": 1}
+            deploy.more["backup"] = {"keep": 1}
+            made = []
+            for name in ("one", "two", "three"):
+                deploy.version(name)
+                made.append(deploy.deployed())
+            deploys, backups = deploy.directory / "deploys", deploy.directory / "backups"
+            (deploys / "sources/20260101T000000Z-none-0000").write_text("left over")
+            (deploys / "modules/0123456789abcdef.git").mkdir(parents=True)
+            (deploys / "mirror.git.broken").mkdir()
+            copies = [f"{each['operation']}-app.db" for each in made]
+            for name in [f"20260101T00000{number}Z-abcd-app.db" for number in range(3)] + copies:
+                (backups / name).write_text("a database")
+            (backups / "mine.db").write_text("a person's")
+            plan = json.loads(deploy.baton("prune", "--dry-run", "--json").stdout)
+            self.assertEqual({path.rpartition("/")[2] for path in plan["leftovers"]}, {"20260101T000000Z-none-0000", "0123456789abcdef.git"})
+            self.assertTrue((deploys / "modules/0123456789abcdef.git").exists())
+            deploy.baton("prune")
+            self.assertEqual(sorted(path.name for path in (deploys / "sources").iterdir()),
+                             sorted(releases_there(deploy)))  # fmt: skip
+            self.assertEqual(list((deploys / "modules").iterdir()), [])
+            self.assertTrue((deploys / "mirror.git.broken").exists(), "a week is there to look at it")
+            left = {path.name for path in backups.glob("*.db")}
+            self.assertTrue({*copies[1:], "mine.db"} <= left, "of what serves and of the way back, and what is not ours")
+            self.assertEqual(len(left - {*copies[1:], "mine.db"}), 1, left)
+
+    def test_prune_does_not_wait_for_what_drains(self):
+        with deployed() as deploy:
+            deploy.deploy["keep"] = 1
+            first = deploy.deployed("--quick")["release"]
+            with socket.create_connection(("127.0.0.1", deploy.of.port)) as client:
+                # Taken by the first release, which drains as long as this one is not answered.
+                client.sendall(b"GET /slow?ms=50000 HTTP/1.1\r\nHost: x\r\n\r\n")  # SLEEPS
+                made = []
+                for name in ("two", "three", "four", "five"):
+                    deploy.version(name)
+                    made.append(deploy.deployed("--quick")["release"])
+                there = set(releases_there(deploy))
+                self.assertIn(first, there, "it still answers somebody")
+                self.assertEqual({name for name, each in releases(deploy).items() if each["running"]}, {first, made[-1]})
+                self.assertIn("still runs", deploy.baton("releases").stdout)
+                self.assertIn(f"(release {first})", deploy.running.baton("status").stdout)
+                self.assertNotIn(made[0], there, "nobody runs this one")
 
     def test_a_plan_of_a_second_release_changes_nothing(self):
         with deployed() as deploy:

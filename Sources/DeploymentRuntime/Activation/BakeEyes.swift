@@ -23,7 +23,7 @@ struct BakeEyes {
     self.operation = operation
     self.unit = unit
     rounds = HealthRounds(operation: operation, checks: operation.deploy.health.checks, whom: "clients")
-    beganAt = WallTime.now()
+    beganAt = RealTime.seconds()
     // As sd_booted(3) asks.
     hasSystemd = access("/run/systemd/system", F_OK) == 0
   }

@@ -38,7 +38,7 @@ package struct BackupHead: Hashable, Sendable {
 
   var text: [UInt8] {
     var lines = [Self.title, "service \(service.rawValue)", "release \(release)", "operation \(operation)"]
-    lines += ["sequence \(sequence)", "made \(WallTime.text(made))", "fingerprint \(fingerprint?.hex ?? "-")"]
+    lines += ["sequence \(sequence)", "made \(DateText.text(made))", "fingerprint \(fingerprint?.hex ?? "-")"]
     lines.append("index \(hasIndex ? "yes" : "no")")
     lines += shared.map { "shared \($0.escaped)" }
     return Array((lines.joined(separator: "\n") + "\n").utf8)
@@ -65,7 +65,7 @@ package struct BackupHead: Hashable, Sendable {
     guard let service = values["service"].flatMap({ ServiceName(rawValue: String($0)) }),
       let release = values["release"].map({ ReleaseID(String($0)) }), release.hasForm,
       let operation = values["operation"], let sequence = values["sequence"].flatMap({ Int64($0) }),
-      let made = values["made"].flatMap({ WallTime.seconds(String($0)) }), let fingerprint = values["fingerprint"]
+      let made = values["made"].flatMap({ DateText.seconds(String($0)) }), let fingerprint = values["fingerprint"]
     else { return nil }
     hasIndex = values["index"] == "yes"
     self.service = service

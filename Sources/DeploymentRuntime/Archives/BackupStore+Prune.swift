@@ -15,7 +15,7 @@ extension BackupStore {
     for release in releases {
       if let newest = found.first(where: { $0.head.release == release }) { protected.insert(newest.name) }
     }
-    let now = WallTime.now()
+    let now = RealTime.seconds()
     let items = found.map { one in
       PruneChoice.Item(
         name: one.name, sequence: one.head.sequence, age: .seconds(max(0, now - one.head.made)), size: one.size)

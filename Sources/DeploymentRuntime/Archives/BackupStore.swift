@@ -96,7 +96,7 @@ package struct BackupStore {
     let (found, _) = try list()
     if let same = try unchanged(found, release, shared, manifestText) { return Made(name: same, isNew: false) }
     let head = BackupHead(
-      service: service, release: release, operation: files.operation, sequence: sequence, made: WallTime.now(),
+      service: service, release: release, operation: files.operation, sequence: sequence, made: RealTime.seconds(),
       fingerprint: shared.fingerprint, shared: paths, hasIndex: settings.backup.format == .zst)
     let source = BackupWriter.Source(
       head: head, manifestText: manifestText.bytes, manifest: manifestText.manifest, release: layout.release(release),

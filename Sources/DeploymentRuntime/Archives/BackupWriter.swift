@@ -277,7 +277,7 @@ struct BackupWriter {
     let held = after.st_size == before.st_size && after.changed == before.changed
     let hasGrown = after.st_size > before.st_size
     // A change within one tick of the clock leaves the change time as it was: only reading again tells.
-    let isSure = held && before.changed < WallTime.nanoseconds() - SharedFiles.tick
+    let isSure = held && before.changed < RealTime.nanoseconds() - SharedFiles.tick
     let isSame = isSure ? true : held || hasGrown ? try digestAgain(file, size, path) == digest : false
     guard isWhole, isSame else {
       try frames.goBack(to: mark)

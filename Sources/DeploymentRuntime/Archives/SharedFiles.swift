@@ -36,7 +36,7 @@ struct SharedFiles {
   private struct Look {
     let top: String
     let excluded: Set<TreePath>
-    let began = WallTime.nanoseconds()
+    let began = RealTime.nanoseconds()
     var items: [TreePath: Item] = [:]
     var lines: [UInt8] = []
     var youngest: Int64 = 0
@@ -137,14 +137,5 @@ struct SharedFiles {
     let flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC
     return Descriptor(
       owning: try retrying("open", path.escaped) { path.withPointer { openat(directory.raw, $0, flags) } })
-  }
-}
-
-extension WallTime {
-  /// Since 1970.
-  static func nanoseconds() -> Int64 {
-    var now = timespec()
-    clock_gettime(CLOCK_REALTIME, &now)
-    return Int64(now.tv_sec) * 1_000_000_000 + Int64(now.tv_nsec)
   }
 }

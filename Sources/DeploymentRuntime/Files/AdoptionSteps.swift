@@ -225,7 +225,7 @@ struct AdoptionManifest: OperationStep {
   {
     let origin = Manifest.Origin(
       release: record.release, operation: operation.id, source: tree, commit: operation.facts.commit, who: who,
-      made: WallTime.now())
+      made: RealTime.seconds())
     do throws(ManifestError) {
       return try Manifest.of(tree, origin, outside: record.outside)
     } catch .changing(let path) {

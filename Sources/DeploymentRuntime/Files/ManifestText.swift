@@ -17,7 +17,7 @@ enum ManifestText {
   static func text(of manifest: Manifest) -> [UInt8] {
     let origin = manifest.origin
     var head = [title, "release \(value(origin.release.text))", "operation \(value(origin.operation.text))"]
-    head += ["made \(WallTime.text(origin.made))", "who \(value(origin.who))", "source \(value(origin.source))"]
+    head += ["made \(DateText.text(origin.made))", "who \(value(origin.who))", "source \(value(origin.source))"]
     if let ref = origin.ref { head.append("ref \(value(ref))") }
     if let commit = origin.commit { head.append("commit \(value(commit))") }
     if let toolchain = origin.toolchain { head.append("toolchain \(value(toolchain))") }
@@ -167,7 +167,7 @@ enum ManifestText {
         values[word].flatMap { EscapedText.unescape(Array($0.utf8)) }.map { String(decoding: $0, as: UTF8.self) }
       }
       guard let release = text("release"), let operation = text("operation"), let source = text("source"),
-        let who = text("who"), let made = values["made"].flatMap({ WallTime.seconds($0) })
+        let who = text("who"), let made = values["made"].flatMap({ DateText.seconds($0) })
       else { throw damaged("its head is not complete") }
       return Manifest.Origin(
         release: ReleaseID(release), operation: OperationID(operation), source: source, ref: text("ref"),

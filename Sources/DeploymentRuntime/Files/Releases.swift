@@ -154,10 +154,10 @@ package func asFailure<Answer>(_ body: () throws(SystemError) -> Answer) throws(
 
 extension ReleaseID {
   /// `YYYYMMDDTHHMMSSZ-COMMIT7-RANDOM4`. Names sort by time, and nothing is ever chosen by that.
-  package static func make(commit: String?, at seconds: Int64 = WallTime.now()) -> ReleaseID {
+  package static func make(commit: String?, at seconds: Int64 = RealTime.seconds()) -> ReleaseID {
     let short = commit.map { String($0.prefix(7)) } ?? "none"
     let random = (0..<4).map { _ in String(UInt8.random(in: 0..<16), radix: 16) }.joined()
-    return ReleaseID("\(WallTime.stamp(seconds))-\(short)-\(random)")
+    return ReleaseID("\(DateText.stamp(seconds))-\(short)-\(random)")
   }
 
   /// Letters, digits and `-`, as every id of ours is and a name of another kind below `releases/` is not.

@@ -74,7 +74,7 @@ package final class DeployLedger {
 
   private func setAside(_ why: String, _ attempt: Int) {
     guard attempt == 1 else { return news.append("the ledger \(path) cannot be made anew: \(why)") }
-    let aside = "\(path).bad-\(WallClock.now() / 1_000_000)"
+    let aside = "\(path).bad-\(RealTime.microseconds() / 1_000_000)"
     do throws(SystemError) {
       // The log first: a new file must not meet the old one's.
       for suffix in ["-wal", "-shm", ""] where access(path + suffix, F_OK) == 0 {

@@ -20,7 +20,7 @@ package final class OperationLock {
     package var boot: String
 
     package var description: String {
-      let seconds = max(0, (WallClock.now() - since) / 1_000_000)
+      let seconds = max(0, (RealTime.microseconds() - since) / 1_000_000)
       return "\(act) \(operation) of \(who.isEmpty ? "nobody known" : who) (pid \(pid)), for \(seconds) s"
     }
   }
@@ -33,14 +33,17 @@ package final class OperationLock {
     self.file = file
   }
 
-  /// Takes the lock, or waits for it: `patience` at most (zero asks once), and not after `abort` is readable.
+  /// Somebody who only looks whether it is held has it for an instant.
+  private static let looking: Duration = .milliseconds(100)
+
+  /// Takes the lock, or waits for it: `patience` at most, and not after `abort` is readable.
   ///
   /// - Throws: `busy`, with the holder; `aborted`; `failed` when the file cannot be had.
   package static func acquire(
     _ layout: Layout, _ act: String, _ operation: OperationID, who: String, patience: Duration = .zero,
     abort: Descriptor? = nil, effects: Effects
   ) throws(StepFailure) -> OperationLock {
-    let deadline = Instant.monotonicNow() + patience
+    let deadline = Instant.monotonicNow() + max(patience, looking)
     do throws(SystemError) {
       return try effects.perform(
         .lock, layout.lock, planned: OperationLock(path: layout.lock, file: Descriptor(owning: -1)),
@@ -51,7 +54,8 @@ package final class OperationLock {
           try lock.take(until: deadline, abort)
           lock.write(
             Holder(
-              operation: operation, act: act, who: who, pid: getpid(), since: WallClock.now(), boot: Ledger.bootID()))
+              operation: operation, act: act, who: who, pid: getpid(), since: RealTime.microseconds(),
+              boot: Ledger.bootID()))
           return lock
         })
     } catch {
@@ -75,7 +79,7 @@ package final class OperationLock {
       if left <= .zero { throw SystemError("lock", path, errno: EWOULDBLOCK) }
       // The kernel tells nobody that a flock is free but those who sleep in it without a deadline.
       var poller = pollfd(fd: abort?.raw ?? -1, events: Int16(POLLIN), revents: 0)
-      if poll(&poller, 1, Int32(clamping: min(left.milliseconds + 1, 100))) > 0 {
+      if poll(&poller, 1, Int32(clamping: min(left.milliseconds + 1, 20))) > 0 {
         throw SystemError("lock", path, errno: ECANCELED)
       }
     }
@@ -93,8 +97,13 @@ package final class OperationLock {
     _ = pwrite(file.raw, bytes, bytes.count, 0)
   }
 
-  /// Free from here on. The file stays.
-  package func release() { file.close() }
+  /// Free from here on, also where a process that is just being started has the file open too. The file stays.
+  package func release() {
+    _ = flock(file.raw, LOCK_UN)
+    file.close()
+  }
+
+  deinit { _ = flock(file.raw, LOCK_UN) }
 
   /// Whom the file names: the holder while somebody holds it, the last one otherwise.
   package static func holder(_ layout: Layout) -> Holder? {
@@ -107,7 +116,9 @@ package final class OperationLock {
   /// Whether somebody holds it now.
   package static func isHeld(_ layout: Layout) -> Bool {
     guard let file = try? Descriptor.open(layout.lock, flags: O_RDONLY) else { return false }
-    return flock(file.raw, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK
+    guard flock(file.raw, LOCK_SH | LOCK_NB) == 0 else { return errno == EWOULDBLOCK }
+    _ = flock(file.raw, LOCK_UN)
+    return false
   }
 }
 

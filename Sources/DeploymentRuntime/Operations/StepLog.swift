@@ -88,7 +88,7 @@ package final class StepLog {
 
   /// On the disk when it returns. After an error nobody knows whether it is; the next one overwrites it.
   package func append(_ entry: Entry) throws(StepFailure) {
-    let line = LogLine(number: (lines.last?.number ?? 0) + 1, at: WallClock.now(), entry: entry)
+    let line = LogLine(number: (lines.last?.number ?? 0) + 1, at: RealTime.microseconds(), entry: entry)
     var bytes: [UInt8] = []
     line.json.write(to: &bytes)
     bytes.append(UInt8(ascii: "\n"))
@@ -153,14 +153,4 @@ package final class StepLog {
 func syncDirectory(_ path: String) throws(SystemError) {
   let directory = try Descriptor.open(path, flags: O_RDONLY | O_DIRECTORY)
   try retrying("sync", path) { fsync(directory.raw) }
-}
-
-/// CLOCK_REALTIME, for people.
-enum WallClock {
-  /// Microseconds since 1970.
-  static func now() -> Int64 {
-    var time = timespec()
-    clock_gettime(CLOCK_REALTIME, &time)
-    return Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1_000
-  }
 }

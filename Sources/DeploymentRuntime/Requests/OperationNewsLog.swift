@@ -59,7 +59,7 @@ package final class OperationNewsLog: OperationAudience {
   }
 
   package func announce(_ announcement: Announcement) {
-    var news = OperationNews(announcement, at: WallClock.now())
+    var news = OperationNews(announcement, at: RealTime.microseconds())
     if news.phase == .began || news.phase == .undoing { step = news.step }
     news.text = news.text.map(mask)
     write(news)
@@ -73,13 +73,13 @@ package final class OperationNewsLog: OperationAudience {
     verdict.next = verdict.next.map(mask)
     verdict.lines = verdict.lines.map(mask)
     verdict.journal = verdict.journal.map(mask)
-    var news = OperationNews(.outcome, at: WallClock.now())
+    var news = OperationNews(.outcome, at: RealTime.microseconds())
     news.verdict = verdict
     write(news)
   }
 
   private func news(_ kind: OperationNews.Kind, _ text: String) -> OperationNews {
-    OperationNews(kind, at: WallClock.now(), step: step, text: mask(text))
+    OperationNews(kind, at: RealTime.microseconds(), step: step, text: mask(text))
   }
 
   private func write(_ news: OperationNews) {

@@ -162,12 +162,16 @@ extension PlannedFiles {
 // MARK: An archive
 
 extension PlannedFiles {
-  func compare(_ archive: ArchiveSource) throws(StepFailure) {
+  func compare(_ archive: ArchiveSource, _ place: (ArchiveEntry) -> TreePath?) throws(StepFailure) {
     var contents = Contents()
     do throws(ArchiveError) {
       try ArchiveReader(archive, abort: operation.abort).read(&contents)
     } catch { throw error.failure }
-    compare(contents.items)
+    compare(
+      contents.items.compactMap { item in
+        let entry = ArchiveEntry(path: item.path, kind: .directory, mode: item.mode, modified: 0)
+        return place(entry).map { TreeItem(path: $0, mode: item.mode, content: item.content) }
+      })
   }
 
   private struct Contents: ArchiveVisitor {

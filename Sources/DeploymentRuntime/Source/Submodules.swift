@@ -36,7 +36,7 @@ struct Submodules {
     let operation = mirror.operation
     do throws(SystemError) {
       try DurableFiles(operation.effects, operation: operation.id).makeDirectories(
-        "\(operation.layout.deploys)/modules")
+        Self.directory(operation.layout))
     } catch { throw StepFailure(.failed, error) }
     try inner.update()
     if try !inner.has(file.object) { try? inner.fetch(commit: file.object) }
@@ -54,8 +54,26 @@ struct Submodules {
     } catch { throw StepFailure(.failed, error) }
   }
 
+  static func directory(_ layout: Layout) -> String { "\(layout.deploys)/modules" }
+
+  /// Adds the mirrors that this commit needs, with those in them, without fetching anything.
+  func note(_ used: inout Set<String>, depth: Int = 0) throws(StepFailure) {
+    guard depth < Self.depthLimit else { return }
+    let list = try mirror.git.answer(["ls-tree", "-r", "-z", "--full-tree", commit])
+    let files = try GitFile.parse(list.captured, limit: TreeExport.limit).filter { $0.kind == .submodule }
+    guard !files.isEmpty else { return }
+    let urls = try urls()
+    for file in files {
+      guard let url = urls[file.path] else { continue }
+      let inner = Mirror(mirror.operation, of: url, at: Self.path(of: url, mirror.operation.layout))
+      used.insert(inner.path)
+      guard try inner.has(file.object) else { continue }
+      try Submodules(mirror: inner, commit: file.object, directory: "").note(&used, depth: depth + 1)
+    }
+  }
+
   static func path(of url: String, _ layout: Layout) -> String {
-    "\(layout.deploys)/modules/\(Digest.of(Array(url.utf8)).hex.prefix(16)).git"
+    "\(directory(layout))/\(Digest.of(Array(url.utf8)).hex.prefix(16)).git"
   }
 
   /// By path, absolute.

@@ -63,7 +63,7 @@ enum ClockCheck {
   private static let earliest: Int64 = 1_735_689_600_000_000
 
   static func look(_ operation: Operation) -> PreflightStep.Finding {
-    let now = WallClock.now()
+    let now = RealTime.microseconds()
     guard now >= earliest else {
       return .refusal(
         StepFailure(.refused, "the clock of this host stands before 2025", next: "timedatectl set-ntp true"))

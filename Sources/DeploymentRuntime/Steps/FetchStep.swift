@@ -132,10 +132,15 @@ package final class FetchStep: OperationStep {
 
   private func unpack(_ archive: ArchiveSource, _ operation: Operation, _ files: DurableFiles) throws(StepFailure) {
     let directory = try begin(operation, files)
-    if operation.effects.mode == .plan { try PlannedFiles(operation: operation).compare(archive) }
+    var extraction = ArchiveReader.Extraction()
+    if let top = try LeadingDirectory.find(in: archive, operation) {
+      operation.audience.note("all of \(archive.name) lies below \(top)/: the release begins there")
+      extraction.place = { $0.path.below(top) }
+    }
+    if operation.effects.mode == .plan { try PlannedFiles(operation: operation).compare(archive, extraction.place) }
     do throws(ArchiveError) {
       try operation.effects.perform(.write, "\(archive.name) -> \(directory)") { () throws(ArchiveError) in
-        try ArchiveReader(archive, abort: operation.abort).extract(into: directory)
+        try ArchiveReader(archive, abort: operation.abort).extract(into: directory, extraction)
       }
     } catch { throw error.failure }
   }

@@ -11,9 +11,11 @@ package struct PruneStep: OperationStep {
     package var releases: [ReleaseID] = []
     package var backups: [String] = []
     package var operations: [OperationID] = []
-    /// Of releases and backups together.
+    /// Absolute: what nothing that is kept needs any more.
+    package var leftovers: [String] = []
+    /// Of all but records together.
     package var size = ByteCount(0)
-    package var isEmpty: Bool { releases.isEmpty && backups.isEmpty && operations.isEmpty }
+    package var isEmpty: Bool { releases.isEmpty && backups.isEmpty && operations.isEmpty && leftovers.isEmpty }
   }
 
   /// Records of operations that are kept as files; the ledger knows older ones.
@@ -31,7 +33,7 @@ package struct PruneStep: OperationStep {
     if operation.effects.mode == .act {
       try asFailure { () throws(SystemError) in
         let places = [layout.directory, layout.releases, layout.backups, layout.deploys]
-        for directory in places + [KnownContents.directory(layout)] { try files.sweep(directory) }
+        for directory in places + Leftovers.places(layout) { try files.sweep(directory) }
       }
     }
     let plan = try plan(operation, measuring: operation.effects.mode == .plan)
@@ -46,10 +48,15 @@ package struct PruneStep: OperationStep {
     for id in plan.operations {
       try asFailure { () throws(SystemError) in _ = try files.discardTree(layout.operation(id)) }
     }
-    guard !plan.isEmpty else { return }
-    operation.audience.note(
-      "removed \(plan.releases.count) releases, \(plan.backups.count) backups and \(plan.operations.count) records; "
-        + "\(ByteCount(freed)) are free again")
+    for path in plan.leftovers {
+      try asFailure { () throws(SystemError) in freed &+= try files.discardTree(path).bytes }
+    }
+    if !plan.isEmpty {
+      operation.audience.note(
+        "removed \(plan.releases.count) releases, \(plan.backups.count) backups, \(plan.operations.count) records and "
+          + "\(plan.leftovers.count) leftovers; \(ByteCount(freed)) are free again")
+    }
+    try MirrorUpkeep(operation: operation).run()
   }
 
   /// What is gone was not needed.
@@ -77,7 +84,16 @@ package struct PruneStep: OperationStep {
       plan.backups.append(one.name)
       plan.size = ByteCount(plan.size.bytes &+ one.size.bytes)
     }
+    let leftovers = Leftovers(operation: operation)
+    for copy in leftovers.copies(history, protected) {
+      plan.backups.append(copy.name)
+      plan.size = ByteCount(plan.size.bytes &+ copy.size.bytes)
+    }
     plan.operations = operations(operation, history)
+    plan.leftovers = leftovers.paths(without: Set(plan.releases))
+    for path in plan.leftovers where measuring {
+      plan.size = ByteCount(plan.size.bytes &+ ((try? TreeSize.of(path))?.stored.bytes ?? 0))
+    }
     return plan
   }
 
@@ -106,7 +122,7 @@ package struct PruneStep: OperationStep {
       try Releases(layout, DurableFiles(operation.effects, operation: operation.id)).list()
     }
     let deploy = operation.deploy
-    let now = WallTime.now()
+    let now = RealTime.seconds()
     var items: [PruneChoice.Item] = []
     for release in found {
       // Ages and sizes are looked for where a setting is about them: a size is a walk through the whole tree.
@@ -128,8 +144,11 @@ package struct PruneStep: OperationStep {
 
   private func operations(_ operation: Operation, _ history: DeployHistory) -> [OperationID] {
     let there = Set(OperationIndex.all(operation.layout))
+    // Putting an adopted tree back takes what lies there.
+    let adoption = (try? Adoption.read(operation.layout))?.operation
     let ended = history.operations.filter { summary in
-      there.contains(summary.operation) && summary.operation != operation.id && summary.outcome?.isFinal == true
+      summary.operation != adoption && there.contains(summary.operation) && summary.operation != operation.id
+        && summary.outcome?.isFinal == true
     }
     return ended.dropFirst(Self.operationsKept).map(\.operation).reversed()
   }

@@ -41,6 +41,7 @@ package struct UnitCheck {
   private func judge(
     _ operation: Operation, _ name: String, _ unit: UnitPath, _ bus: SystemBus
   ) throws(BusError) -> PreflightStep.Finding {
+    if let gap = try BootOrder.gap(name, unit, bus) { return .weak("\(gap.what): \(gap.remedy)") }
     let active = try bus.string(.unit("ActiveState"), of: unit)
     let budget = try bus.long(.service("TimeoutStopUSec"), of: unit)
     let stop = budget == .max ? "as long as it likes" : "\(budget / 1_000_000) s at most"

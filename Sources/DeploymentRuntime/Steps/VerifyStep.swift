@@ -35,7 +35,7 @@ package final class VerifyStep: OperationStep {
     try checkReading(directory, listing, operation)
     let origin = Manifest.Origin(
       release: release, operation: operation.id, source: work.source, ref: work.ref, commit: operation.facts.commit,
-      who: who, made: WallTime.now(), toolchain: work.toolchain)
+      who: who, made: RealTime.seconds(), toolchain: work.toolchain)
     do throws(ManifestError) {
       work.known = work.known?.confirmed(by: listing)
       let manifest = try Manifest.of(directory, listing, origin, outside: outside)

@@ -71,7 +71,7 @@ struct BackupCommand: ParsableCommand {
       var table = Table(rightAligned: [2])
       table.append(["ARCHIVE", "MADE", "SIZE"].map { ($0, .faint) })
       for one in listed.found {
-        table.append([(plain(one.name), nil), (WallTime.text(one.head.made), nil), ("\(one.size)", nil)])
+        table.append([(plain(one.name), nil), (DateText.text(one.head.made), nil), ("\(one.size)", nil)])
       }
       if !listed.found.isEmpty {
         for line in table.lines { Terminal.print(line.text(width: nil, colour: Terminal.usesColour)) }

@@ -50,6 +50,7 @@ struct Prune: ParsableCommand {
     members.append("releases", plan.releases)
     members.append("backups", plan.backups)
     members.append("operations", plan.operations)
+    members.append("leftovers", plan.leftovers)
     members.append("bytes", plan.size)
     Terminal.print(.object(members))
   }
@@ -59,6 +60,7 @@ struct Prune: ParsableCommand {
     for release in plan.releases { Terminal.print("release    \(release)") }
     for backup in plan.backups { Terminal.print("backup     \(plain(backup))") }
     for operation in plan.operations { Terminal.print("record     \(operation)") }
+    for path in plan.leftovers { Terminal.print("leftover   \(plain(path))") }
     Terminal.print("\(plan.size) \(dryRun ? "would be" : "are") free again")
   }
 }

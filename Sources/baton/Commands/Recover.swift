@@ -33,19 +33,32 @@ struct RecoverCommand: ParsableCommand {
     guard all else {
       return try RecoverRun(service: service.service(), moment: moment, wait: wait).run(json: service.json)
     }
-    var worst: Int32 = 0
-    for name in ServiceChoice.configured {
-      guard let service = try? DeployedService(name, settings: nil) else { continue }
-      // Each as its own deploy user, from which there is no way back to root.
+    let services = ServiceChoice.configured.compactMap { try? DeployedService($0, settings: nil) }
+    let rounds = services.map { service in
+      // Each as its own deploy user, from which there is no way back to root; and none waits for another.
       var arguments = ["/proc/self/exe", "recover", service.name.rawValue]
       if boot { arguments.append("--boot") }
       if bake { arguments.append("--bake") }
-      let status = Program.run(arguments)
-      worst = max(worst, status == 0 ? 0 : status)
+      return arguments
+    }
+    let limit = boot ? Self.patienceAtBoot : nil
+    var worst: Int32 = 0
+    for (service, status) in zip(services, Program.runTogether(rounds, within: limit)) {
+      if let status {
+        worst = max(worst, status)
+      } else {
+        worst = max(worst, Int32(ExitStatus.needsPerson.code))
+        Terminal.say(
+          "baton: \(service.name): not put right within \(Self.patienceAtBoot.text), and given up for now; next: baton recover "
+            + "\(service.name)")
+      }
       if boot { goOnBaking(service) }
     }
     if worst != 0 { throw ExitCode(worst) }
   }
+
+  /// The host goes on starting then: what `current` names is complete at every instant.
+  private static let patienceAtBoot: Duration = .seconds(180)
 
   /// A bake that the host's end cut off goes on when the service runs: not waited for, it comes after us.
   private func goOnBaking(_ service: DeployedService) {

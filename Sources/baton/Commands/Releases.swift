@@ -1,4 +1,6 @@
 import ArgumentParser
+import ControlClient
+import ControlProtocol
 import Deployment
 import DeploymentRuntime
 import JSON
@@ -15,7 +17,10 @@ struct Releases: ParsableCommand {
     let history = DeployHistory.read(service.layout)
     let current = currentRelease(service.layout)
     if let trouble = history.trouble { Terminal.say("baton: \(plain(trouble))") }
-    let releases = history.releases.map { ReleaseText($0, current, service.layout) }
+    let live = service.liveReleases
+    let releases = history.releases.map { record in
+      ReleaseText(record, current, service.layout, isRunning: live?.contains(record.id))
+    }
     if self.service.json {
       var members: JSON.Members = ["service": service.name.json]
       members.append("current", current)
@@ -30,12 +35,23 @@ struct Releases: ParsableCommand {
   }
 }
 
+extension DeployedService {
+  /// What the generations of its supervisor run, those that drain included; nil where none says it.
+  fileprivate var liveReleases: [ReleaseID]? {
+    guard deploy.isSupervised, let choice = try? ServiceChoice(name.rawValue, control: nil) else { return nil }
+    return try? ControlClient(path: choice.path, patience: .seconds(1)).status().liveReleases
+  }
+}
+
 struct ReleaseText {
   let record: ReleaseRecord
   let isCurrent: Bool
   let isThere: Bool
+  /// nil where nobody says it.
+  let isRunning: Bool?
 
-  init(_ record: ReleaseRecord, _ current: ReleaseID?, _ layout: Layout) {
+  init(_ record: ReleaseRecord, _ current: ReleaseID?, _ layout: Layout, isRunning: Bool?) {
+    self.isRunning = isRunning
     self.record = record
     isCurrent = record.id == current
     isThere = ((try? FileFacts.ifPresent(layout.release(record.id))) ?? nil)?.kind == .directory
@@ -48,7 +64,13 @@ struct ReleaseText {
       case .new: .yellow
       case .bad: .red
       }
-    let note = [isCurrent ? "current" : nil, isThere ? nil : "its directory is gone"].compactMap { $0 }
+    let runs: String? =
+      switch (isCurrent, isRunning) {
+      case (false, true?): "still runs"
+      case (true, false?): "does not run"
+      case (_, _): nil
+      }
+    let note = [isCurrent ? "current" : nil, runs, isThere ? nil : "its directory is gone"].compactMap { $0 }
     return [
       (plain(record.id.text), isCurrent ? .bold : nil), (record.verdict.rawValue, colour),
       (record.commit.map { String($0.prefix(12)) } ?? "-", nil),
@@ -61,6 +83,7 @@ struct ReleaseText {
     var members: JSON.Members = [
       "release": record.id.json, "verdict": record.verdict.json, "current": .bool(isCurrent), "present": .bool(isThere),
     ]
+    members.append("running", isRunning)
     members.append("commit", record.commit)
     members.append("madeUsec", record.made)
     members.append("operation", record.operation)

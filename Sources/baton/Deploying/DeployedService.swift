@@ -90,11 +90,21 @@ struct DeployedService {
   }
 }
 
-/// Who asked, for the history: the person behind sudo, if there is one.
+/// Who asked, for the history: who logged in, or where the kernel does not know it the person behind sudo, if that is
+/// somebody else than this process is.
 enum Person {
   static var name: String {
-    let own = Users.name(of: getuid()) ?? "uid \(getuid())"
-    guard let behind = Host.variable("SUDO_USER"), behind != own else { return own }
+    let login = (try? readFile("/proc/self/loginuid", limit: 32)).map { String(decoding: $0, as: UTF8.self) }
+    return name(user: getuid(), sudo: Host.variable("SUDO_USER"), login: login) { Users.name(of: $0) }
+  }
+
+  /// `login` is what /proc/self/loginuid says, which unlike a variable nobody can make up; 4294967295 is nobody.
+  /// Source: proc(5).
+  static func name(user: UInt32, sudo: String?, login: String?, known: (UInt32) -> String?) -> String {
+    let own = known(user) ?? "uid \(user)"
+    let number = login.flatMap { UInt32($0.split(separator: "\n").first ?? "") }.flatMap { $0 == ~0 ? nil : $0 }
+    let behind = number.map { known($0) ?? "uid \($0)" } ?? (sudo?.isEmpty == false ? sudo : nil)
+    guard let behind, behind != own else { return own }
     return "\(behind) as \(own)"
   }
 }

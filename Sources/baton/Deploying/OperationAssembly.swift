@@ -69,13 +69,14 @@ struct OperationAssembly {
     PruneStep { (operation) throws(StepFailure) in try liveReleases(request) }
   }
 
-  /// What generations of the supervisor run; nil while others drain, of which it does not say what they run.
+  /// What generations of the supervisor run; nil while some drain and it is one that does not say what they run.
   private func liveReleases(_ request: OperationRequest) throws(StepFailure) -> Set<ReleaseID>? {
     guard service.deploy.isSupervised, isSupervisorAnswering(request),
       let choice = try? ServiceChoice(service.name.rawValue, control: request.control)
     else { return [] }
     do throws(ClientError) {
       let status = try ControlClient(path: choice.path).status()
+      if let live = status.liveReleases { return Set(live) }
       return status.draining.isEmpty ? Set([status.release, status.handover?.release].compactMap { $0 }) : nil
     } catch {
       throw StepFailure(.failed, "the supervisor does not say which releases it runs: \(error.what)")

@@ -1,3 +1,4 @@
+import DeploymentRuntime
 import Settings
 import Vocabulary
 
@@ -92,6 +93,12 @@ struct Examination {
             "connections that wait at a listener that closes go to any other by hash, also to an unproven generation; "
             + "baton closes none before it is quiet, so it gains nothing here",
           remedy: "sysctl -w net.ipv4.tcp_migrate_req=0, unless another program on this host needs it"))
+    }
+    if let gap = host.bootGap {
+      all.append(
+        Finding(
+          id: "boot-order", severity: .warning, what: gap.what,
+          why: "it would start from a release that is not complete, or that was never proved", remedy: gap.remedy))
     }
     all += strangers(host)
     return all

@@ -1,3 +1,4 @@
+import DeploymentRuntime
 import Settings
 import Vocabulary
 
@@ -59,4 +60,6 @@ struct HostFacts {
   var hidesProcesses = false
   /// Processes that listen where the service listens and are none of its own; nil where only root could tell.
   var strangers: [SocketName: [String]]? = [:]
+  /// That the unit baton deploys starts at boot before a deploy that was cut off is put right; nil where it does not.
+  var bootGap: BootOrder.Gap?
 }

@@ -1,3 +1,4 @@
+import DeploymentRuntime
 import Glibc
 import LinuxSystem
 import Settings
@@ -16,6 +17,9 @@ enum Gathering {
     do throws(BusError) {
       let bus = try SystemBus(timeout: .seconds(5))
       let path = try bus.loadUnit(unit)
+      if let deployed = settings.deploy?.unit {
+        host.bootGap = try BootOrder.gap(deployed, try bus.loadUnit(deployed), bus)
+      }
       mainProcess = try bus.unsigned(.service("MainPID"), of: path)
       systemd = .known(version: try bus.systemdVersion(), unit: try read(unit, path, bus))
     } catch {

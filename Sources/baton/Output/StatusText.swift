@@ -53,7 +53,10 @@ struct StatusText {
     }
     if !report.draining.isEmpty {
       let list = report.draining.map(\.description).joined(separator: ", ")
-      lines.append(labelled("draining", .yellow, "generation \(list)"))
+      let others = (report.liveReleases ?? []).filter { $0 != report.release && $0 != report.handover?.release }
+      let releases = others.filter { $0.text != "-" }.map { plain($0.text) }.joined(separator: ", ")
+      let of = releases.isEmpty ? "" : " (release \(releases))"
+      lines.append(labelled("draining", .yellow, "generation \(list)\(of)"))
     }
     return lines + report.warnings.map { labelled("warning", .yellow, plain($0)) }
   }

@@ -179,9 +179,9 @@ import Vocabulary
 
   @Test(arguments: [(0, "1970-01-01T00:00:00Z"), (1_767_225_599, "2025-12-31T23:59:59Z")] as [(Int64, String)])
   func wallTime(_ seconds: Int64, _ text: String) {
-    #expect(WallTime.text(seconds) == text)
-    #expect(WallTime.seconds(text) == seconds)
-    #expect(WallTime.seconds("\(text) ") == nil)
-    #expect(WallTime.seconds("2026-02-30T00:00:00Z") == nil)
+    #expect(DateText.text(seconds) == text)
+    #expect(DateText.seconds(text) == seconds)
+    #expect(DateText.seconds("\(text) ") == nil)
+    #expect(DateText.seconds("2026-02-30T00:00:00Z") == nil)
   }
 }

@@ -50,6 +50,35 @@ import Vocabulary
     #expect(aborted?.kind == .aborted)
   }
 
+  /// Between fork and exec a child of this process has all our files open.
+  @Test func oneThatIsGivenBackIsFreeWhoeverElseHasItOpen() throws {
+    let fixture = try OperationFixture()
+    fixture.scratch.make("app/deploys")
+    let layout = fixture.operation.layout
+    let effects = Effects(.act, faults: nil)
+    var copies: [Int32] = []
+    defer { for copy in copies { close(copy) } }
+    let lock = try OperationLock.acquire(layout, "deploy", OperationID("op-1"), who: "", effects: effects)
+    copies += copy(layout.lock)
+    #expect(copies.count == 1 && OperationLock.isHeld(layout))
+    lock.release()
+    #expect(!OperationLock.isHeld(layout))
+    do {
+      let other = try OperationLock.acquire(layout, "prune", OperationID("op-2"), who: "", effects: effects)
+      copies += copy(layout.lock)
+      _ = other
+    }
+    #expect(copies.count > 1 && !OperationLock.isHeld(layout), "nor where it ends with its holder")
+  }
+
+  /// Another descriptor for each that this process has of the file.
+  private func copy(_ path: String) -> [Int32] {
+    let files = (try? directoryEntries("/proc/self/fd")) ?? []
+    return files.compactMap { Int32($0) }.filter { (try? readLink("/proc/self/fd/\($0)")) == Array(path.utf8) }.map {
+      dup($0)
+    }
+  }
+
   private func inode(_ path: String) -> ino_t {
     var status = stat()
     return lstat(path, &status) == 0 ? status.st_ino : 0

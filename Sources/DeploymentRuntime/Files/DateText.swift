@@ -1,14 +1,7 @@
-internal import CLinux
 internal import Glibc
 
 /// Seconds of the wall clock, UTC, as ISO 8601 writes them. For people and names, never for decisions.
-package enum WallTime {
-  package static func now() -> Int64 {
-    var now = timespec()
-    clock_gettime(CLOCK_REALTIME, &now)
-    return Int64(now.tv_sec)
-  }
-
+package enum DateText {
   /// `2026-07-27T12:00:00Z`
   package static func text(_ seconds: Int64) -> String { format(seconds, "%Y-%m-%dT%H:%M:%SZ") }
 
