@@ -107,7 +107,10 @@ struct SettingsResolver {
     var path = directory.value
     while path.utf8.count > 1, path.hasSuffix("/") { path.removeLast() }
     if let reason = HostFiles.whyNoDirectory(path) {
-      findings.error("directory is \(shown), which is no directory: \(reason)", at: directory.position)
+      let owner = raw.deploy.map { "-o \($0.user?.value ?? KnownKey.deployUser.defaultText) " } ?? ""
+      findings.error(
+        "directory is \(shown), which is no directory: \(reason)", at: directory.position,
+        hint: access(path, F_OK) == 0 ? nil : "install -d \(owner)\(path) makes it")
       return nil
     }
     let current = path + "/current"
@@ -288,6 +291,13 @@ struct SettingsResolver {
       return command
     }
     if let reason = HostFiles.whyNoProgram(file) {
+      let isFirst =
+        purpose == .examination && self.raw.deploy != nil && workingDirectory?.hasSuffix("/current") == false
+      if isFirst, !program.value.hasPrefix("/") {
+        findings.warn(
+          "no release is there yet, which brings \(shown): baton deploy makes the first", at: program.position)
+        return command
+      }
       findings.error("\(key.name) names \(shown), and \(file) is no program: \(reason)", at: program.position)
     }
     return command

@@ -38,9 +38,9 @@ struct Failure: Error {
     if status == .usage {
       return Terminal.say("baton: \(plain(what))" + (next.map { " (\(plain($0)))" } ?? ""))
     }
-    Terminal.say("baton: \(plain(what))")
-    if let holds { Terminal.say("holds: \(plain(holds))") }
-    if let next { Terminal.say("next:  \(plain(next))") }
+    Terminal.say("baton: \(plain(what))", indent: 7)
+    if let holds { Terminal.say("holds: \(plain(holds))", indent: 7) }
+    if let next { Terminal.say("next:  \(plain(next))", indent: 7) }
   }
 
   /// The fields a verdict has too.

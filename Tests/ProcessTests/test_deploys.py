@@ -246,8 +246,16 @@ class Deploys(unittest.TestCase):
                     made.append(deploy.deployed("--quick")["release"])
                 there = set(releases_there(deploy))
                 self.assertIn(first, there, "it still answers somebody")
-                self.assertEqual({name for name, each in releases(deploy).items() if each["running"]}, {first, made[-1]})
-                self.assertIn("still runs", deploy.baton("releases").stdout)
+                environment = deploy.environment({"BATON_CONTROL": str(deploy.running.control)})
+
+                def listed(*words):
+                    return subprocess.run(
+                        deploy.command("releases", *words), env=environment, capture_output=True, text=True, timeout=60,
+                    ).stdout  # fmt: skip
+
+                found = json.loads(listed("--json"))["releases"]
+                self.assertEqual({each["release"] for each in found if each["running"]}, {first, made[-1]})
+                self.assertIn("still runs", listed())
                 self.assertIn(f"(release {first})", deploy.running.baton("status").stdout)
                 self.assertNotIn(made[0], there, "nobody runs this one")
 

@@ -137,7 +137,7 @@ let deployExample = """
     let annotated = ResolvedText.annotated(try fixture.examine(text).get())
     #expect(!annotated.contains("hunter2") && !annotated.contains("swordfish") && !annotated.contains("-mod=vendor"))
     for line in [
-      "keep = 7  # app.toml:20", "level = 9  # app.toml:75", "url = \"unix:/run/app.sock:/health\"  # app.toml:54",
+      "keep = 7  # app.toml:21", "level = 9  # app.toml:76", "url = \"unix:/run/app.sock:/health\"  # app.toml:55",
     ] {
       #expect(annotated.split(separator: "\n").contains(Substring(line)), "\(line) in\n\(annotated)")
     }
@@ -173,7 +173,18 @@ let deployExample = """
       Issue.record("refused")
       return
     }
-    #expect(fixture.errors(text).count == 2)
+    // A person who looks is told of the file that is missing, and that the program is still to come.
+    #expect(fixture.errors(text).count == 1)
+    #expect(fixture.errors(text.replacing("[deploy]", with: "")).count == 2)
+    let complete = text.replacing("environment-files = [\"no.env\"]\n", with: "")
+    let warnings = try SettingsReader.examine(Array(complete.utf8), file: "app.toml", isRoot: false).get().warnings
+    #expect(warnings.contains { $0.message.contains("no release is there yet") })
+    guard
+      case .failure = SettingsReader.examine(Array(complete.utf8), file: "app.toml", isRoot: false, for: .supervisor)
+    else {
+      Issue.record("batond starts without the program")
+      return
+    }
   }
 
   @Test(arguments: [

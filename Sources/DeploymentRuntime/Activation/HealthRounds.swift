@@ -21,8 +21,13 @@ struct HealthRounds {
     guard !checks.isEmpty else { return }
     let health = operation.deploy.health
     let policy = HealthPolicy(
-      passes: operation.effects.mode == .plan ? 1 : health.passes, interval: health.interval,
+      passes: health.passes, interval: health.interval,
       maxInterval: health.maxInterval, deadline: health.deadline)
+    if operation.effects.mode == .plan {
+      _ = try round()
+      return operation.audience.note(
+        "\(whom): asked until \(health.passes) rounds in a row are good, \(health.deadline.text) at most")
+    }
     let begun = Instant.monotonicNow()
     var random = SystemRandomNumberGenerator()
     var watch = HealthWatch(policy, startedAt: begun, seed: random.next())

@@ -27,9 +27,17 @@ package final class OperationNewsReader {
     if file == nil { file = try? Descriptor.open(path, flags: O_RDONLY) }
     guard let file else { return [] }
     var buffer = [UInt8](repeating: 0, count: 65_536)
-    let count = read(file.raw, &buffer, buffer.count)
-    guard count > 0 else { return [] }
-    rest += buffer.prefix(count)
+    // A line may be longer than what is read at once.
+    while case let count = read(file.raw, &buffer, buffer.count), count > 0 {
+      rest += buffer.prefix(count)
+      let news = takeLines()
+      if !news.isEmpty { return news }
+    }
+    return []
+  }
+
+  /// Those that are whole.
+  private func takeLines() -> [OperationNews] {
     var news: [OperationNews] = []
     var start = 0
     while let end = rest[start...].firstIndex(of: UInt8(ascii: "\n")) {

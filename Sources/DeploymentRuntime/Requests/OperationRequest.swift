@@ -93,9 +93,10 @@ extension OperationRequest {
       }
       if intent.kind == .deploy { RoomToReturn.keep(layout, effects: effects) }
     } catch {
-      throw StepFailure(
-        .refused, error,
-        next: error.errno == EACCES ? "the deploy user owns \(layout.directory) and what is in it" : nil)
+      let user = Users.name(of: geteuid()) ?? "\(geteuid())"
+      let remedy =
+        access(layout.deploys, F_OK) == 0 ? "chown -R \(user) \(layout.deploys)" : "chown \(user) \(layout.directory)"
+      throw StepFailure(.refused, error, next: error.errno == EACCES ? "as root: \(remedy)" : nil)
     }
   }
 

@@ -88,6 +88,15 @@ enum GitConfiguration {
     } catch { throw StepFailure(.failed, error) }
   }
 
+  /// The same for a question that comes before the file is written: git asks a repository of this host through a
+  /// program, whose name may have options.
+  static func trust(_ repository: String) -> [String] {
+    let local = repository.hasPrefix("file://") ? String(repository.dropFirst(7)) : repository
+    guard local.hasPrefix("/"), !local.contains("'") else { return [] }
+    let places = [local, "\(local)/.git"].map { "-c safe.directory='\($0)'" }
+    return ["--upload-pack=git \(places.joined(separator: " ")) upload-pack"]
+  }
+
   private static func quoted(_ text: String) -> String {
     var quoted = "\""
     for scalar in text.unicodeScalars {

@@ -11,7 +11,10 @@ package struct BakeStep: OperationStep {
 
   package func run(_ operation: Operation) throws(StepFailure) {
     let bake = operation.deploy.bake
-    guard bake.duration > .zero, operation.effects.mode == .act else { return }
+    guard bake.duration > .zero else { return }
+    guard operation.effects.mode == .act else {
+      return operation.audience.note("watched under clients for \(bake.duration.text)")
+    }
     let policy = BakePolicy(
       duration: bake.duration, interval: bake.interval, maxRestarts: bake.maxRestarts, maxErrors: bake.maxErrors,
       maxMemory: bake.maxMemory, maxCPU: bake.maxCPU, breaches: bake.breaches)

@@ -36,7 +36,7 @@ package final class BuildStep: OperationStep {
           next: "see why it hangs at: \(operation.masker.mask(command.subject)); or set build-timeout",
           lines: result.lastLines)
       }
-      try result.succeeded(next: "mend the build, then deploy again: \(operation.masker.mask(command.subject))")
+      try result.succeeded(next: "mend the build (\(operation.masker.mask(command.subject))), then deploy again")
     }
     try room?.close()
     work.toolchain = toolchain(operation, directory)

@@ -88,20 +88,23 @@ package final class FetchStep: OperationStep {
     if let release = donor, access(KnownContents.path(operation.layout, release), R_OK) != 0 { donor = nil }
     if donor != nil, work.needsRoom, !BuildRoom.isAvailable(operation) {
       operation.audience.note(
-        "files are written anew: this host has no overlay in which a build could leave shared ones alone")
+        "all files are copied: no overlay here, in which a build could not change those of the release before")
       donor = nil
     }
     let outcome = try TreeExport(mirror: mirror, commit: commit, directory: directory, donor: donor).run()
     try Submodules(mirror: mirror, commit: commit, directory: directory).export(outcome.submodules)
     work.known = outcome.known
     (work.donor, work.linked) = (donor, outcome.linked)
-    operation.audience.note("\(outcome.files.count) files, \(outcome.linked.count) of them as in the release before")
+    let same = donor == nil ? "" : ", \(outcome.linked.count) of them as in the release before"
+    operation.audience.note("\(outcome.files.count) files\(same)")
   }
 
   /// Says what would be fetched, of what the mirror already has and the repository says.
   private func plan(_ ref: Ref, _ mirror: Mirror, _ operation: Operation) throws(StepFailure) {
     let names = ["refs/heads/\(ref.text)", "refs/tags/\(ref.text)", "refs/tags/\(ref.text)^{}", ref.text]
-    let list = try Git(operation).answer(["ls-remote", "--quiet", "--", mirror.url] + (ref.isHead ? ["HEAD"] : names))
+    let list = try Git(operation).answer(
+      ["ls-remote", "--quiet"] + GitConfiguration.trust(mirror.url) + ["--", mirror.url]
+        + (ref.isHead ? ["HEAD"] : names))
     // The last one: an annotated tag is followed by its commit.
     let commit = list.text.split(separator: "\n").last?.prefix { $0 != "\t" }
     operation.facts.commit = commit.map(String.init) ?? ref.text

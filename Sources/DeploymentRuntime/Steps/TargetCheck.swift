@@ -43,11 +43,13 @@ package struct TargetCheck {
     let ref = try Ref(text)
     let shown = Mirror.shown(repository)
     let names = ref.isHead ? ["HEAD"] : ["refs/heads/\(text)", "refs/tags/\(text)", "refs/tags/\(text)^{}", text]
-    let result = try Git(operation).ask(["ls-remote", "--quiet", "--", repository] + names)
+    let result = try Git(operation).ask(
+      ["ls-remote", "--quiet"] + GitConfiguration.trust(repository) + ["--", repository] + names)
     guard result.hasSucceeded else {
       throw StepFailure(
         .refused, "\(shown) cannot be asked: \(result.sentence)",
-        next: "as \(operation.deploy.user): git ls-remote \(shown)", lines: result.lastLines)
+        next: "runuser -u \(operation.deploy.user) -- git ls-remote \(shown), until it answers", lines: result.lastLines
+      )
     }
     // An annotated tag is followed by its commit.
     if let commit = result.text.split(separator: "\n").last?.prefix(while: { $0 != "\t" }) {

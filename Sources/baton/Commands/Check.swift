@@ -30,7 +30,7 @@ struct Check: ParsableCommand {
         return Terminal.print(.object(members))
       }
       Terminal.print(ResolvedText.annotated(read))
-      for warning in read.warnings { Terminal.say("\(warning)") }
+      for warning in read.warnings { Terminal.say("\(warning)", indent: 2) }
     case .failure(let errors):
       if json {
         var members = JSON.Members()
@@ -41,7 +41,7 @@ struct Check: ParsableCommand {
           "errors", .array(errors.errors.map { Self.json($0.file, $0.line, $0.column, $0.message, $0.hint) }))
         Terminal.print(.object(members))
       } else {
-        Terminal.say(errors.text)
+        Terminal.say(errors.text, indent: 2)
       }
       let count = errors.errors.count == 1 ? "an error" : "\(errors.errors.count) errors"
       var failure = Failure(

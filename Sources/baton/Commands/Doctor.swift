@@ -26,8 +26,10 @@ struct Doctor: ParsableCommand {
     switch SettingsReader.read(file: path) {
     case .success(let settings): read = settings
     case .failure(let errors):
-      Terminal.say(errors.text)
-      throw ExitCode(SettingsErrors.exitCode)
+      Terminal.say(errors.text, indent: 2)
+      throw Failure(
+        .settingsWrong, "\(path) is wrong, and what holds cannot be compared with it",
+        holds: "nothing was changed", next: "correct the file; baton check \(path) reads it")
     }
     let facts = Gathering.facts(service: service, unit: unit ?? "baton@\(service).service", settings: read)
     let findings = Examination(facts: facts).findings

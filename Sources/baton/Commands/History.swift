@@ -26,10 +26,21 @@ struct History: ParsableCommand {
       return Terminal.print(.object(members))
     }
     guard !history.operations.isEmpty else { return Terminal.print("nothing was ever deployed here") }
-    var table = Table(rightAligned: [4])
-    table.append(["OPERATION", "BEGAN", "WHAT", "OUTCOME", "TOOK", "RELEASE", "BY"].map { ($0, .faint) })
-    for summary in history.operations { table.append(OperationText(summary, service.layout).cells) }
+    // When it began stands in the operation's name, in UTC, and when it was made in the release's.
+    let isNarrow = Terminal.size.map { $0.columns < 120 } ?? false
+    var table = Table(rightAligned: [isNarrow ? 3 : 4])
+    let titles = isNarrow ? ["OPERATION", "WHAT"] : ["OPERATION", "BEGAN", "WHAT"]
+    table.append((titles + ["OUTCOME", "TOOK", "RELEASE", "BY"]).map { ($0, .faint) })
+    for summary in history.operations { table.append(OperationText(summary, service.layout).cells(isNarrow: isNarrow)) }
     for line in table.lines { Terminal.print(line.text(width: nil, colour: Terminal.usesColour)) }
+  }
+}
+
+extension ReleaseID {
+  /// Without its time: `…27e568b-f1ba`.
+  fileprivate var short: String {
+    guard let dash = text.firstIndex(of: "-") else { return text }
+    return "…" + text[text.index(after: dash)...]
   }
 }
 
@@ -59,13 +70,13 @@ struct OperationText {
 
   var took: Duration? { summary.ended.map { .microseconds(max(0, $0 - summary.started)) } }
 
-  var cells: [Table.Cell] {
+  func cells(isNarrow: Bool) -> [Table.Cell] {
     let (word, colour) = state
-    return [
-      (summary.operation.text, nil), (String(Ages.clock(WallTime(microseconds: summary.started)).prefix(19)), nil),
+    let began: Table.Cell = (String(Ages.clock(WallTime(microseconds: summary.started)).prefix(19)), nil)
+    let release = summary.facts.release.map { isNarrow ? $0.short : $0.text }
+    return [(summary.operation.text, nil)] + (isNarrow ? [] : [began]) + [
       (summary.intent.kind.rawValue + (summary.intent.isQuick ? " --quick" : ""), nil), (word, colour),
-      (took.map { Ages.took($0) } ?? "-", nil), (summary.facts.release?.text ?? "-", nil),
-      (plain(summary.intent.who), nil),
+      (took.map { Ages.took($0) } ?? "-", nil), (release ?? "-", nil), (plain(summary.intent.who), nil),
     ]
   }
 

@@ -34,7 +34,13 @@ struct Init: ParsableCommand {
         error.errno == EACCES ? .notAllowed : .failed, "cannot \(error)", holds: "nothing was changed",
         next: "--output FILE writes elsewhere, --output - prints it")
     }
-    Terminal.print("wrote \(path); baton check \(service) reads it, systemctl enable --now baton@\(service) starts it")
+    Terminal.print(
+      """
+      wrote \(path)
+      next:  edit it: what the program is, where it lies, as whom it runs
+             baton check \(path == "/etc/baton/\(service).toml" ? service.rawValue : path)
+             systemctl enable --now baton@\(service), or with [deploy]: baton deploy \(service)
+      """)
   }
 
   /// Whole or not at all; never over something that is there.

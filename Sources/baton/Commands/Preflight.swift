@@ -67,8 +67,8 @@ struct Preflight: ParsableCommand {
       var line = StyledLine(word, colour)
       line.append(String(repeating: " ", count: 9 - word.count) + name)
       line.append(String(repeating: " ", count: max(2, 12 - name.count)) + plain(text))
-      Terminal.print(line.text(width: nil, colour: Terminal.usesColour))
-      if let next { Terminal.print("         next: \(plain(next))") }
+      Terminal.print(line, indent: 21)
+      if let next { Terminal.print(StyledLine("         next        \(plain(next))"), indent: 21) }
     }
   }
 }

@@ -29,8 +29,11 @@ struct Releases: ParsableCommand {
     }
     guard !releases.isEmpty else { return Terminal.print("there is no release yet") }
     var table = Table(rightAligned: [])
-    table.append(["RELEASE", "VERDICT", "COMMIT", "MADE", "BY", "NOTE"].map { ($0, .faint) })
-    for release in releases { table.append(release.cells) }
+    // Its short form stands in the release's name.
+    let isNarrow = Terminal.size.map { $0.columns < 110 } ?? false
+    let titles = isNarrow ? ["RELEASE", "VERDICT", "MADE"] : ["RELEASE", "VERDICT", "COMMIT", "MADE"]
+    table.append((titles + ["BY", "NOTE"]).map { ($0, .faint) })
+    for release in releases { table.append(release.cells(isNarrow: isNarrow)) }
     for line in table.lines { Terminal.print(line.text(width: nil, colour: Terminal.usesColour)) }
   }
 }
@@ -57,7 +60,7 @@ struct ReleaseText {
     isThere = ((try? FileFacts.ifPresent(layout.release(record.id))) ?? nil)?.kind == .directory
   }
 
-  var cells: [Table.Cell] {
+  func cells(isNarrow: Bool) -> [Table.Cell] {
     let colour: StyledLine.Colour =
       switch record.verdict {
       case .good: .green
@@ -71,12 +74,12 @@ struct ReleaseText {
       case (_, _): nil
       }
     let note = [isCurrent ? "current" : nil, runs, isThere ? nil : "its directory is gone"].compactMap { $0 }
-    return [
-      (plain(record.id.text), isCurrent ? .bold : nil), (record.verdict.rawValue, colour),
-      (record.commit.map { String($0.prefix(12)) } ?? "-", nil),
-      (record.made.map { String(Ages.clock(WallTime(microseconds: $0)).prefix(19)) } ?? "-", nil),
-      (plain(record.who ?? "-"), nil), (note.joined(separator: ", "), nil),
-    ]
+    let made = record.made.map { Ages.clock(WallTime(microseconds: $0)).prefix(isNarrow ? 16 : 19) }
+    let commit: Table.Cell = (record.commit.map { String($0.prefix(12)) } ?? "-", nil)
+    return [(plain(record.id.text), isCurrent ? .bold : nil), (record.verdict.rawValue, colour)]
+      + (isNarrow ? [] : [commit]) + [
+        (made.map { String($0) } ?? "-", nil), (plain(record.who ?? "-"), nil), (note.joined(separator: ", "), nil),
+      ]
   }
 
   var json: JSON {

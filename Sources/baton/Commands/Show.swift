@@ -88,7 +88,7 @@ struct Show: ParsableCommand {
     )
     fact("by", summary.intent.who)
     if summary.resumptions > 0 { fact("resumed", "\(summary.resumptions) times: it was cut off") }
-    for line in lines { Terminal.print(line.text(width: nil, colour: Terminal.usesColour)) }
+    for line in lines { Terminal.print(line, indent: 11) }
     Terminal.print("")
     var table = Table(rightAligned: [2])
     for step in summary.steps {
@@ -103,14 +103,15 @@ struct Show: ParsableCommand {
         (step.state.rawValue, colour), (step.step.rawValue, nil), (took, nil), (plain(step.what ?? ""), nil),
       ])
     }
-    for line in table.lines { Terminal.print(line.text(width: nil, colour: Terminal.usesColour)) }
+    for line in table.lines { Terminal.print(line, indent: 8) }
     let printed = news.filter { [.output, .note, .warning].contains($0.kind) }
     if printed.isEmpty { return }
     Terminal.print("")
     for item in printed {
       let step = item.step?.rawValue ?? ""
       let mark = item.kind == .output ? "| " : item.kind == .warning ? "warning: " : ""
-      Terminal.print("\(step)\(String(repeating: " ", count: max(1, 13 - step.count)))\(mark)\(plain(item.text ?? ""))")
+      let label = step + String(repeating: " ", count: max(1, 13 - step.count))
+      Terminal.print(StyledLine("\(label)\(mark)\(plain(item.text ?? ""))"), indent: 13)
     }
   }
 }

@@ -49,10 +49,11 @@ struct DeployedService {
       self.deploy = deploy
     case .failure(let errors):
       let only = errors.errors.count == 1 ? errors.errors.first : nil
-      if only == nil { Terminal.say(errors.text) }
+      if only == nil { Terminal.say(errors.text, indent: 2) }
       throw Failure(
         .settingsWrong, only.map { "\($0)" } ?? "\(errors.errors.count) errors in \(path)",
-        holds: "nothing was begun", next: "baton check \(path)")
+        holds: "nothing was begun",
+        next: only == nil ? "correct the file; baton check \(path) reads it" : "baton check \(path)")
     }
   }
 

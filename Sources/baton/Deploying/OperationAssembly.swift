@@ -91,7 +91,9 @@ struct OperationAssembly {
     return PreflightStep(
       .init(request.intent, overridesWindow: request.overridesWindow, isConfirmed: request.isConfirmed),
       unit: .init("unit") { unit.look($0) },
-      target: .init("target") { isRollback ? .fine("the releases are looked at under the lock") : target.look($0) })
+      target: .init(isRollback ? "releases" : "target") {
+        isRollback ? .fine("the releases are looked at under the lock") : target.look($0)
+      })
   }
 
   private func isSupervisorAnswering(_ request: OperationRequest) -> Bool {

@@ -94,13 +94,14 @@ struct OperationRun {
     if format != .text { Terminal.print(verdict.json) }
     guard verdict.exitStatus != 0 else {
       if format == .text {
-        Terminal.print("\(plain(verdict.what)) (operation \(verdict.operation), \(Ages.took(verdict.took)))")
+        let line = "\(plain(verdict.what)) (operation \(verdict.operation), \(Ages.took(verdict.took)))"
+        Terminal.print(StyledLine(line), indent: 0)
       }
       return
     }
     if !verdict.journal.isEmpty, format == .text {
       Terminal.say("last lines of \(service.deploy.unit):")
-      for line in verdict.journal { Terminal.say("  | \(plain(line))") }
+      for line in verdict.journal { Terminal.say("  | \(plain(line))", indent: 4) }
     }
     let lines = format == .text ? verdict.lines.filter { !shown.contains($0) } : verdict.lines
     if !lines.isEmpty, !verdict.journal.isEmpty, format == .text { Terminal.say("last lines of what failed:") }

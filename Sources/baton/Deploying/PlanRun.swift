@@ -126,7 +126,7 @@ struct PlanRun {
         var text = StyledLine("  ")
         if line.isWarning { text.append("warning: ", .yellow) }
         text.append(plain(line.text), .faint)
-        Terminal.print(text.text(width: nil, colour: Terminal.usesColour))
+        Terminal.print(text, indent: 2)
       }
       for effect in step.effects {
         let kind = effect.kind.rawValue
@@ -155,8 +155,8 @@ struct PlanRun {
   private func print(_ refusal: StepFailure) {
     var text = StyledLine("refused", .red)
     text.append("       \(plain(refusal.what))")
-    Terminal.print(text.text(width: nil, colour: Terminal.usesColour))
-    if let next = refusal.next { Terminal.print("  next: \(plain(next))") }
+    Terminal.print(text, indent: 14)
+    if let next = refusal.next { Terminal.print(StyledLine("  next: \(plain(next))"), indent: 14) }
   }
 }
 

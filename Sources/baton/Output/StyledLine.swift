@@ -31,6 +31,44 @@ struct StyledLine {
   }
 }
 
+extension StyledLine {
+  /// As many lines as it takes to have no word beyond `width`, those after the first begun with `indent` spaces. A word
+  /// that is longer than that stays whole: a path is to be copied.
+  func wrapped(to width: Int?, indent: Int) -> [StyledLine] {
+    guard let width, pieces.reduce(0, { $0 + $1.text.count }) > width else { return [self] }
+    var lines = [StyledLine()]
+    var column = 0
+    var hasWord = false
+    for piece in pieces {
+      for word in Self.words(piece.text) {
+        if word.first != " " {
+          if hasWord, column + word.count > width {
+            lines.append(StyledLine(String(repeating: " ", count: indent)))
+            column = indent
+          }
+          hasWord = true
+        }
+        lines[lines.count - 1].append(word, piece.colour)
+        column += word.count
+      }
+    }
+    return lines
+  }
+
+  /// Words, and the spaces between them.
+  private static func words(_ text: String) -> [String] {
+    var words: [String] = []
+    for character in text {
+      if let last = words.last, (last.first == " ") == (character == " ") {
+        words[words.count - 1].append(character)
+      } else {
+        words.append(String(character))
+      }
+    }
+    return words
+  }
+}
+
 /// Rows whose cells stand below each other. The last column takes what is left.
 struct Table {
   typealias Cell = (text: String, colour: StyledLine.Colour?)

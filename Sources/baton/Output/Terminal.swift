@@ -7,6 +7,21 @@ import JSON
 enum Terminal {
   static func print(_ text: String) { write(text + "\n", to: STDOUT_FILENO) }
   static func say(_ text: String) { write(text + "\n", to: STDERR_FILENO) }
+  /// On a terminal broken between words, later lines indented; elsewhere one line, as programs want it.
+  static func print(_ line: StyledLine, indent: Int) {
+    for part in line.wrapped(to: size?.columns, indent: indent) { print(part.text(width: nil, colour: usesColour)) }
+  }
+
+  /// As ``print(_:indent:)``; each line of the text by itself.
+  static func say(_ text: String, indent: Int) {
+    let width = size(of: STDERR_FILENO)?.columns
+    for line in text.split(separator: "\n", omittingEmptySubsequences: false) {
+      for part in StyledLine(String(line)).wrapped(to: width, indent: indent) {
+        say(part.text(width: nil, colour: false))
+      }
+    }
+  }
+
   /// With the escapes in it; for a terminal alone.
   static func sayRaw(_ text: String) { write(text, to: STDERR_FILENO) }
 

@@ -53,7 +53,7 @@ final class TerminalDisplay: OperationDisplay {
       step = nil
       settle(NewsText(news).line)
       if missing > 0 { settle(StyledLine("  | … \(missing) lines before these are in the operation's log", .faint)) }
-      for line in lines { settle(StyledLine("  | \(plain(line))")) }
+      for line in lines { settle(StyledLine("  | \(plain(line))"), indent: nil) }
       output = []
     case .done, .undone, .notUndone, .leftOut:
       step = nil
@@ -86,9 +86,13 @@ final class TerminalDisplay: OperationDisplay {
   func finish() { erase() }
 
   /// Above what is redrawn, for good.
-  private func settle(_ line: StyledLine) {
+  private func settle(_ line: StyledLine, indent: Int? = 10) {
     erase()
-    Terminal.say(line.text(width: nil, colour: colour))
+    // What programs print is shown as it came.
+    let width = indent == nil ? nil : Terminal.size(of: STDERR_FILENO)?.columns
+    for part in line.wrapped(to: width, indent: indent ?? 0) {
+      Terminal.say(part.text(width: nil, colour: colour))
+    }
   }
 
   private func erase() {
