@@ -11,6 +11,7 @@ import subprocess
 import time
 
 from ..figures import Figure
+from ..memory import PeakMemory
 from ..report import Measure, Target
 
 FILES, BYTES, LEVEL = 20_000, 309_000_000, 3
@@ -113,18 +114,19 @@ class Service:
         os.symlink(f"releases/{release}", self.path("current"))
 
     def baton(self, *words):
-        """Seconds, and what it printed, with its peak memory in MB."""
-        line = [*self.bench.first, self.bench.tools.baton, *words, "--settings", self.settings, "--json"]
+        """Seconds, and what it printed."""
         began = time.monotonic()
-        with subprocess.Popen(line, stdout=subprocess.PIPE) as process:
-            printed = process.stdout.read()
-            # Its own, and not the largest of all children there were.
-            _, status, used = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
-        seconds = time.monotonic() - began
-        if process.returncode:
-            raise subprocess.CalledProcessError(process.returncode, line)
-        return seconds, {**json.loads(printed), "peak": used.ru_maxrss / 1e3}
+        done = subprocess.run([*self.bench.first, *self.line(words)], check=True, stdout=subprocess.PIPE)
+        return time.monotonic() - began, json.loads(done.stdout)
+
+    def line(self, words):
+        return [self.bench.tools.baton, *words, "--settings", self.settings, "--json"]
+
+    def memory(self, *words):
+        """MB, of one that nobody times."""
+        with PeakMemory(*self.line(words)) as memory:
+            self.baton(*words)
+        return memory.most
 
     def forget_backups(self):
         for name in os.listdir(self.path("backups")):
@@ -165,7 +167,6 @@ def archives(bench):
             service.forget_backups()
             seconds, made = service.baton("backup", "create")
             note("baton", seconds)
-            note("peak", made["peak"])
             note("writing", made["writingMs"] / 1e3)
             note("syncing", made["syncingMs"] / 1e3)
             note("reading back", made["readingBackMs"] / 1e3)
@@ -178,7 +179,6 @@ def archives(bench):
             unpacked = os.path.join(place, "restored")
             seconds, restored = service.baton("backup", "restore", "--archive", archive, "--to", unpacked)
             note("restore", seconds)
-            note("restore peak", restored["peak"])
             note("unpacking", restored["unpackingMs"] / 1e3)
             shutil.rmtree(unpacked)
             # The next release: its own files, most of them with the same contents.
@@ -190,9 +190,14 @@ def archives(bench):
             service.serve(second)
             seconds, made = service.baton("backup", "create")
             note("next", seconds)
-            note("next peak", made["peak"])
             note("next writing", made["writingMs"] / 1e3)
             shutil.rmtree(service.path("releases", second))
+        service.serve(first)
+        service.forget_backups()
+        memory = {"making": service.memory("backup", "create")}
+        (archive,) = os.listdir(service.path("backups"))
+        unpacked = os.path.join(place, "restored")
+        memory["unpacking"] = service.memory("backup", "restore", "--archive", archive, "--to", unpacked)
         gz = times["tar -czf"][0]
         for name in ("tar -czf", "tar --zstd", "tar | zstd -T0"):
             measure.set(Subject(name), "archived in", Figure(times[name], "s", 2))
@@ -212,7 +217,6 @@ def archives(bench):
         measure.set(WRITING, "unpacked in", Figure(times["unpacking"], "s", 2))
         measure.set(TAKEN_OVER, "archived in", Figure(times["next"], "s", 2))
         measure.set(SAME, "archived in", Figure(times["same"], "s", 2))
-        measure.set(BATON, "peak memory", Figure(times["peak"], "MB", 0))
-        measure.set(BATON, "unpacking", Figure(times["restore peak"], "MB", 0))
-        measure.set(TAKEN_OVER, "peak memory", Figure(times["next peak"], "MB", 0))
+        for name, most in memory.items():
+            measure.set(BATON, f"memory {name}", Figure([most], "MB", 0))
     return measure
