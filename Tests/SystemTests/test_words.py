@@ -130,3 +130,12 @@ class Access(unittest.TestCase):
                 self.assertEqual(as_user(user, "baton", "status", "demo").returncode, 0)
                 self.assertEqual(as_user(user, "baton", "reload", "demo").returncode, 77)
             self.assertEqual(it.status()["serving"], 2)
+            # A stop goes through systemd, which asks polkit.
+            it.machine.run("systemctl", "start", "polkit")
+            self.assertNotEqual(as_user("guest", "baton", "stop", "demo").returncode, 0)
+            self.assertEqual(it.status()["serving"], 2)
+            stopped = as_user("operator", "baton", "stop", "demo")
+            self.assertEqual(stopped.returncode, 0, stopped.stderr)
+            self.assertEqual(it.machine.run("systemctl", "is-active", "baton@demo", check=False).stdout.strip(), "inactive")
+            another = as_user("operator", "systemctl", "--no-ask-password", "stop", "systemd-journald.service")
+            self.assertNotEqual(another.returncode, 0)
