@@ -182,6 +182,9 @@ class Rights(unittest.TestCase):
             self.assertEqual(host.act("start", "other.service").returncode, 0)
             self.assertNotEqual(host.act("start", "third.service").returncode, 0, "no settings file names it")
             self.assertNotEqual(host.act("kill", "other.service").returncode, 0)
+            # Being in the group baton, to ask batond, gives it no other service of systemd's.
+            for verb in ("start", "stop", "restart"):
+                self.assertIn("authentication required", host.act(verb, "baton@third.service").stderr, verb)
 
     def test_it_cannot_run_a_command_as_root(self):
         with installed() as it:
