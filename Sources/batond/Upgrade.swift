@@ -20,12 +20,14 @@ final class Upgrade {
     var variables: [String: String]
   }
 
+  /// What comes next when nothing else is under way.
+  private enum Step { case checking, recording, replacing }
+
   private struct Run {
     let operation: OperationID
     let startedAt: Instant
     let reply: ControlReply?
-    var isChecked = false
-    var isRecorded = false
+    var step = Step.checking
     var waitsFor: String?
   }
 
@@ -107,9 +109,11 @@ final class Upgrade {
     guard let run else { return }
     guard !isStopAsked, !runtime.core.isStopping else { return fail("the service is being stopped") }
     if let unrest = runtime.unrest { return wait(for: unrest) }
-    if !run.isChecked { return check() }
-    if !run.isRecorded { return record() }
-    replace()
+    switch run.step {
+    case .checking: check()
+    case .recording: record()
+    case .replacing: replace()
+    }
   }
 
   private func wait(for unrest: String) {
@@ -155,7 +159,7 @@ final class Upgrade {
   /// It has its turn before every reload that has not begun.
   private func checked() {
     guard let run else { return }
-    self.run?.isChecked = true
+    self.run?.step = .recording
     runtime.pause(for: run.operation)
     goOn()
   }
@@ -163,11 +167,11 @@ final class Upgrade {
   /// What has happened is in the ledger, so that little has to be carried.
   private func record() {
     guard let records else {
-      run?.isRecorded = true
+      run?.step = .replacing
       return goOn()
     }
     records.flush(through: history.nextNumber - 1, limit: Self.recordLimit) { [weak self] in
-      self?.run?.isRecorded = true
+      self?.run?.step = .replacing
       self?.goOn()
     }
   }

@@ -132,7 +132,9 @@ class Access(unittest.TestCase):
             self.assertEqual(it.status()["serving"], 2)
             # A stop goes through systemd, which asks polkit.
             it.machine.run("systemctl", "start", "polkit")
-            self.assertNotEqual(as_user("guest", "baton", "stop", "demo").returncode, 0)
+            refused = as_user("guest", "baton", "stop", "demo")
+            self.assertEqual(refused.returncode, 1)
+            self.assertIn("members of the group baton", refused.stderr)
             self.assertEqual(it.status()["serving"], 2)
             stopped = as_user("operator", "baton", "stop", "demo")
             self.assertEqual(stopped.returncode, 0, stopped.stderr)

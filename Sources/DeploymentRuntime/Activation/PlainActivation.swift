@@ -80,7 +80,8 @@ struct PlainActivation {
 
   private func perform(_ verb: UnitVerb) throws(StepFailure) {
     let result = try bus { (bus) throws(BusError) in
-      // A release that crashes at once used up all starts that the unit has; the one before must not pay for it.
+      // A release that crashes at once used up all starts that the unit has; the one before must not pay for it. Where that
+      // is not allowed, or there is nothing to forget, the job below says how it went.
       if verb != .stop { try? bus.resetFailed(unit.name) }
       return try bus.perform(verb, unit.name, within: limit(bus))
     }

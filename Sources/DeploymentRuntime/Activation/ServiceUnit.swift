@@ -104,8 +104,6 @@ extension StepFailure {
 
   /// An act of the supervisor that did not end as asked.
   init(_ verdict: VerdictReport) {
-    self.init(
-      .failed, verdict.what, next: verdict.next?.replacing("reload again", with: "deploy again"),
-      lines: verdict.lastLines)
+    self.init(.failed, verdict.what, next: verdict.next, lines: verdict.lastLines)
   }
 }

@@ -37,7 +37,7 @@ struct Stop: ParsableCommand {
   private static func refused(_ unit: String) -> Failure {
     Failure(
       .failed, "systemd did not stop \(unit)", holds: "see systemctl status \(unit)",
-      next: "to stop a unit is for root, or for whom polkit lets")
+      next: "to stop a service is for root and members of the group baton")
   }
 
   /// The unit a supervisor is the main process of: `…/system-baton.slice/baton@hotgo.service`. Source: cgroups(7).
