@@ -25,6 +25,7 @@ class Activation(unittest.TestCase):
             it.machine.run("systemctl", "start", "baton@demo.socket")
             self.assertEqual(it.property("ActiveState"), "inactive")
             self.assertEqual(wait_until(it.ask, 20, "the first answer").status, 200)
+            it.wait_active()  # a reload asked for earlier would become part of the start
             with it.load() as load:
                 for _ in range(3):
                     it.systemctl("reload")
@@ -46,6 +47,7 @@ class Activation(unittest.TestCase):
             socket_unit(it)
             it.machine.run("systemctl", "start", "baton@demo.socket")
             wait_until(it.ask, 20, "the first answer")
+            it.wait_active()
             with it.load(200, "--mode", "new", "--timeout", "20") as load:
                 it.systemctl("stop")
                 wait_until(lambda: it.property("ActiveState") == "active", 30, "the next client to start it")
