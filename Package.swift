@@ -71,6 +71,7 @@ let package = Package(
     layer(
       "SupervisorRuntime",
       ["Vocabulary", "LinuxSystem", "CLinux", "JSON", "Systemd", "Supervision", "Settings", "Ledger"]),
+    layer("LeaseStores", ["Vocabulary", "LinuxSystem", "Leases", "Ledger"]),
     // HTTP questions; in `baton`, never in `batond`.
     layer("Probing", ["Vocabulary", "LinuxSystem", "JSON", "CCurl"]),
 
@@ -98,8 +99,9 @@ let package = Package(
     .executableTarget(
       name: "baton",
       dependencies: [
-        "Vocabulary", "LinuxSystem", "CLinux", "JSON", "Systemd", "Supervision", "Deployment", "Settings", "Ledger",
-        "DeploymentRuntime", "Probing", "ControlProtocol", "ControlClient",
+        "Vocabulary", "LinuxSystem", "CLinux", "JSON", "Systemd", "Supervision", "Deployment", "Leases", "Settings",
+        "Ledger",
+        "LeaseStores", "DeploymentRuntime", "Probing", "ControlProtocol", "ControlClient",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: strict),
 
@@ -115,6 +117,7 @@ let package = Package(
     tests(of: "Probing", ["Vocabulary", "LinuxSystem", "CLinux"]),
     tests(of: "Settings", ["Vocabulary"]),
     tests(of: "Ledger", ["Vocabulary", "LinuxSystem"]),
+    tests(of: "LeaseStores", ["Vocabulary", "LinuxSystem", "Leases", "Ledger"]),
     tests(
       of: "DeploymentRuntime",
       [

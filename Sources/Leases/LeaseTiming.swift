@@ -12,10 +12,13 @@ package struct LeaseTiming: Hashable, Sendable {
   /// How long a host waits at most before it asks again for what another holds. Notifications make it sooner.
   package let poll: Duration
 
-  /// `margin` is between a tenth and a half of `timeToLive`, a quarter unless said; what is outside is brought in.
+  /// `margin` is a quarter of `timeToLive`, at most 30 s, unless said. It is at least a tenth, or 30 s, and at most a half:
+  /// what is outside is brought in.
   package init(timeToLive: Duration = .seconds(30), margin: Duration? = nil, poll: Duration = .seconds(5)) {
     self.timeToLive = timeToLive
-    self.margin = min(max(margin ?? timeToLive / 4, timeToLive / 10), timeToLive / 2)
+    let most = Duration.seconds(30)
+    let wish = margin ?? min(timeToLive / 4, most)
+    self.margin = min(max(wish, min(timeToLive / 10, most)), timeToLive / 2)
     self.poll = poll
   }
 
@@ -23,8 +26,9 @@ package struct LeaseTiming: Hashable, Sendable {
   package var killMargin: Duration { margin / 5 * 2 }
   /// What an engine has between TERM and KILL when its lease goes.
   package var grace: Duration { margin - killMargin }
-  /// Two renewals may be lost before the third would come too late.
-  package var renewEvery: Duration { timeToLive / 3 }
+  /// Two renewals may be lost before the third would come too late. However long it lasts, the holder learns soon that it
+  /// was taken away.
+  package var renewEvery: Duration { min(timeToLive / 3, .seconds(10)) }
   /// After a failure, and how long an answer is waited for.
-  package var retry: Duration { timeToLive / 12 }
+  package var retry: Duration { min(timeToLive / 12, .seconds(5)) }
 }

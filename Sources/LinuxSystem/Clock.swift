@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 package import Vocabulary
 
@@ -7,6 +8,15 @@ extension Instant {
     var time = timespec()
     clock_gettime(CLOCK_MONOTONIC, &time)
     return Instant(nanoseconds: Int64(time.tv_sec) &* 1_000_000_000 &+ Int64(time.tv_nsec))
+  }
+}
+
+extension BootInstant {
+  /// CLOCK_BOOTTIME now.
+  package static func now() -> BootInstant {
+    var time = timespec()
+    clock_gettime(CLOCK_BOOTTIME, &time)
+    return BootInstant(nanoseconds: Int64(time.tv_sec) &* 1_000_000_000 &+ Int64(time.tv_nsec))
   }
 }
 

@@ -1,0 +1,75 @@
+package import Leases
+package import LinuxSystem
+internal import Vocabulary
+
+/// Runs a ``LeaseKeeper`` on a loop: carries its questions to the store and the answers back, and keeps its time.
+///
+/// Belongs to the loop's thread.
+package final class LeaseDriver {
+  private var keeper: LeaseKeeper
+  private let loop: EventLoop
+  private let store: StoreThread
+  private let act: (LeaseAction) -> Void
+  private var timer: BootTimer?
+  private var names: Set<LeaseName> = []
+  /// What came while an action was under way.
+  private var waiting: [LeaseEvent] = []
+  private var isHandling = false
+  private var isEnded = false
+
+  /// `act` gets every action but ``LeaseAction/ask(_:_:)``, in order; it may tell the driver more.
+  package init(
+    on loop: EventLoop, store: StoreThread, timing: LeaseTiming, seed: UInt64, act: @escaping (LeaseAction) -> Void
+  ) throws(SystemError) {
+    self.loop = loop
+    self.store = store
+    self.act = act
+    keeper = LeaseKeeper(timing: timing, seed: seed)
+    timer = try BootTimer(on: loop) { [unowned self] in handle(.tick) }
+    listen()
+  }
+
+  package var tenures: [Grant] { keeper.tenures }
+
+  package func handle(_ event: LeaseEvent) {
+    guard !isEnded else { return }
+    if case .wanted(let name) = event { names.insert(name) }
+    waiting.append(event)
+    guard !isHandling else { return }
+    isHandling = true
+    while !waiting.isEmpty {
+      for action in keeper.handle(waiting.removeFirst(), at: .now()) { carryOut(action) }
+    }
+    isHandling = false
+    timer?.set(isEnded ? nil : keeper.nextDeadline)
+  }
+
+  /// Nothing is asked or told any more.
+  package func end() {
+    isEnded = true
+    timer?.cancel()
+    timer = nil
+    store.close()
+  }
+
+  private func carryOut(_ action: LeaseAction) {
+    guard !isEnded else { return }
+    guard case .ask(let exchange, let request) = action else { return act(action) }
+    let reply: Reply<Result<StoreAnswer, StoreError>> = loop.reply { [weak self] result in
+      switch result {
+      case .success(let answer): self?.handle(.answered(exchange, answer))
+      case .failure(let error): self?.handle(.failed(exchange, "\(error)"))
+      }
+    }
+    store.ask(exchange, request, until: .now() + keeper.timing.retry, reply: reply)
+  }
+
+  private func listen() {
+    store.listen(
+      loop.reply { [weak self] (news: [LeaseName]?) in
+        guard let self, !isEnded else { return }
+        listen()
+        for name in news ?? names.sorted() where names.contains(name) { handle(.notified(name)) }
+      })
+  }
+}
