@@ -35,6 +35,8 @@ extension MessageKind {
     case .stageCommandFailed: MessageID(0x2898f49e69bac4da, 0xabc38942ba7fea33)
     case .upgraded: MessageID(0x5b0f3a8c61d24e97, 0x9f0c7a1b58e2d346)
     case .upgradeRefused: MessageID(0xc7d41e90ab3f4826, 0x83b65f1d20c9e7a4)
+    case .recovered: MessageID(0x1d6e0b9a74c8423f, 0xa5b3207ce9f1d684)
+    case .crashMemoryTrouble: MessageID(0xe2948fd7036b4c1a, 0x9d58c61fa07be432)
     case .stopped: MessageID(0xd3ce2435e12e0d57, 0xd03981ebcdddb1e3)
     case .ledgerUnavailable: MessageID(0x02d9a4f4418a8980, 0x6f93af83d7fd9939)
     case .ledgerRecovered: MessageID(0xa487ecde2852da17, 0xdb4573d9cbabd31d)
@@ -47,7 +49,7 @@ extension MessageKind {
     switch self {
     case .engineFailed, .settingsRefused, .operationRefused, .upgradeRefused, .handoverAborted, .listenerRefused: .error
     case .workerFault, .workerExited, .workerKilled, .drainCut, .listenerLeft, .listenerShared, .shutdownCut,
-      .stageCommandFailed, .ledgerUnavailable, .outputDropped:
+      .stageCommandFailed, .recovered, .crashMemoryTrouble, .ledgerUnavailable, .outputDropped:
       .warning
     case .serviceStarted, .ledgerRecovered, .generationServing, .engineScaled, .shutdownStarted, .upgraded, .stopped:
       .notice

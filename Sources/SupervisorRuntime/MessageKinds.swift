@@ -36,6 +36,10 @@ package enum MessageKind: String, Hashable, Sendable, CaseIterable {
   /// Another image of the program has taken over, with everything that was there.
   case upgraded = "upgraded"
   case upgradeRefused = "upgrade-refused"
+  /// An earlier life of the supervisor ended without notice, and this one goes on from what it left.
+  case recovered = "recovered"
+  /// What the next life would need cannot be kept, or what the last one left cannot be used.
+  case crashMemoryTrouble = "crash-memory-trouble"
   case stopped = "stopped"
   case ledgerUnavailable = "ledger-unavailable"
   case ledgerRecovered = "ledger-recovered"

@@ -42,6 +42,12 @@ package struct ResolvedGeneration: Hashable, Sendable {
     self.accounts = accounts
   }
 
+  /// The same once more, under another number.
+  func repeated(as id: GenerationID) -> ResolvedGeneration {
+    ResolvedGeneration(
+      id: id, settings: settings, release: release, releaseDirectory: releaseDirectory, accounts: accounts)
+  }
+
   package func engine(_ name: EngineName) -> Settings.Engine? { settings.engines.first { $0.name == name } }
   package func socket(_ name: SocketName) -> Settings.Socket? { settings.sockets.first { $0.name == name } }
 }

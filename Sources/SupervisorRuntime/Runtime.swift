@@ -55,6 +55,12 @@ package final class Runtime {
   private var isOnTrial = false
   /// Whom a shutdown had to kill, for the last status.
   private(set) var cut: [String] = []
+  /// Where each decision is written down before it is acted on; nil where nobody would keep it.
+  var memory: CrashMemory?
+  /// What served when an earlier life ended without notice, until something serves again.
+  var carried: ResolvedGeneration?
+  /// It has not been started from yet.
+  var isCarriedDue = false
   /// Asked before a generation is put in place; the answer is warnings for people.
   package internal(set) var settingsWarnings: [String] = []
 
@@ -154,7 +160,9 @@ package final class Runtime {
   }
 
   private func decide(_ event: Event) {
-    for action in core.handle(event, at: .monotonicNow()) { perform(action) }
+    let actions = core.handle(event, at: .monotonicNow())
+    remember(actions)
+    for action in actions { perform(action) }
   }
 
   func armTick() {
@@ -237,18 +245,22 @@ package final class Runtime {
   private func load(_ operation: OperationID, as id: GenerationID) {
     let path = wiring.settingsPath
     lastChange = nil
-    let reply = loop.reply { [unowned self] (loaded: LoadedSettings) in
-      switch loaded {
-      case .loaded(let generation, let warnings):
-        generations[id] = generation
-        generationChanged(generation)
-        settingsWarnings = warnings + generation.weaknesses
-        send(.settingsLoaded(operation, generation.plan))
+    if let generation = takeCarried(as: id) { return loaded(generation, [], operation) }
+    let reply = loop.reply { [unowned self] (settings: LoadedSettings) in
+      switch settings {
+      case .loaded(let generation, let warnings): loaded(generation, warnings, operation)
       case .refused(let text): send(.settingsRefused(operation, text))
       case .releaseRefused(let text): send(.releaseRefused(operation, text))
       }
     }
     LoadedSettings.read(path, as: id, release: operations.release(of: operation), reply: reply)
+  }
+
+  private func loaded(_ generation: ResolvedGeneration, _ warnings: [String], _ operation: OperationID) {
+    generations[generation.id] = generation
+    generationChanged(generation)
+    settingsWarnings = warnings + generation.weaknesses
+    send(.settingsLoaded(operation, generation.plan))
   }
 
   private func listen(_ action: Action) {
@@ -260,7 +272,9 @@ package final class Runtime {
     case .close(let listener): listeners.close(listener)
     case .relisten(let listener): listeners.relisten(listener)
     case .watchQuiet(let listener): listeners.watchQuiet(listener)
-    case .removeStoredListeners: listeners.removeFromStore()
+    case .removeStoredListeners:
+      listeners.removeFromStore()
+      memory?.forget()
     default: break
     }
   }

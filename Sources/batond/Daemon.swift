@@ -34,16 +34,26 @@ enum Daemon {
       say("batond: \(error)", to: STDERR_FILENO)
       return 1
     }
-    switch SettingsReader.examine(file: arguments.settings, for: .supervisor) {
-    case .failure(let errors):
-      say(errors.text, to: STDERR_FILENO)
-      return 78
-    case .success(let reading):
-      for warning in reading.warnings { say("\(warning)", to: STDERR_FILENO) }
-      if arguments.isCheck { return 0 }
+    let crash: CrashInheritance?
+    do throws(SystemdError) {
+      crash = arguments.isCheck ? nil : try CrashInheritance.take(of: arguments.name)
+    } catch {
+      say("batond: \(error)", to: STDERR_FILENO)
+      return 1
+    }
+    // After a crash nobody has asked for what lies on disk now.
+    if crash?.hasGeneration != true {
+      switch SettingsReader.examine(file: arguments.settings, for: .supervisor) {
+      case .failure(let errors):
+        say(errors.text, to: STDERR_FILENO)
+        return 78
+      case .success(let reading):
+        for warning in reading.warnings { say("\(warning)", to: STDERR_FILENO) }
+        if arguments.isCheck { return 0 }
+      }
     }
     do {
-      return try Service(arguments).run()
+      return try Service(arguments, after: crash).run()
     } catch {
       say("batond: \(error)", to: STDERR_FILENO)
       return (error as? LockedError) == nil ? 1 : 75

@@ -26,6 +26,9 @@ final class Logger {
       LogEntry(happening.kind.priority, happening.text, id: happening.kind.id, fields: fields, origin: "batond:"))
   }
 
+  /// For people alone; nothing has happened.
+  func note(_ text: String) { _ = log.write(LogEntry(.info, text, fields: [], origin: "batond:")) }
+
   func log(_ line: WorkerProcess.Line, of worker: WorkerID) {
     _ = log.write(
       LogEntry(

@@ -29,7 +29,7 @@ final class Service {
 
   private static let signals: [Signal] = [.terminate, .interrupt, .hangup, .child]
 
-  init(_ arguments: Arguments, resuming state: SavedState? = nil) throws {
+  init(_ arguments: Arguments, resuming state: SavedState? = nil, after crash: CrashInheritance? = nil) throws {
     self.arguments = arguments
     self.state = state
     SignalSource.ignoreBrokenPipes()
@@ -38,7 +38,7 @@ final class Service {
       variables: ProgramImage.environment().filter { Self.managerVariables.contains($0.key) })
     if let path = program.path { program.arguments[0] = path }
     // Read and unset before anything is opened or started: none of it is for the workers.
-    let passed = try ListenDescriptors.fromEnvironment().all
+    let passed = try crash?.passed ?? ListenDescriptors.fromEnvironment().all
     if state == nil {
       ProcessTree.closeDescriptors(from: ListenDescriptors.firstDescriptor + Int32(passed.count))
     } else {
@@ -63,7 +63,9 @@ final class Service {
     children = Children()
     listeners = Listeners(
       loop: loop, manager: manager,
-      inherited: passed.map { (name: $0.name, descriptor: Descriptor(owning: $0.descriptor)) })
+      inherited: passed.filter { $0.name != CrashMemory.storeName }.map {
+        (name: $0.name, descriptor: Descriptor(owning: $0.descriptor))
+      })
     let workers = Workers(
       loop: loop, service: arguments.name, notifyDirectory: "\(directories.runtime)/worker",
       containments: ContainmentFactory(), children: children)
@@ -84,6 +86,25 @@ final class Service {
     upgrade.news = { [unowned bridge] in bridge.tellWaiting($0) }
     control.becameIdle = { [unowned self] in runtime.giveBackCode() }
     runtime.generationChanged = { [unowned self] in adopt($0) }
+    try rememberCrashes(crash, client == nil ? nil : manager)
+  }
+
+  /// Without a manager nobody would keep anything: a kill then takes the sockets along.
+  private func rememberCrashes(_ crash: CrashInheritance?, _ manager: ManagerLink?) throws {
+    guard let manager else {
+      logger.note("no service manager keeps the sockets: if this process is killed, connections that wait are lost")
+      return
+    }
+    let resumed = try state?.crashMemory.map { try Descriptor.inherited($0) }
+    let memory: CrashMemory?
+    do throws(SystemError) {
+      memory = try CrashMemory(
+        left: resumed ?? crash?.memory, manager: manager, service: arguments.name, version: Daemon.version)
+    } catch {
+      memory = nil
+      history.add(Happening(.crashMemoryTrouble, "what a crash must leave cannot be kept: \(error)"))
+    }
+    runtime.keep(memory, left: crash?.left ?? .nothing)
   }
 
   private static func runtime(

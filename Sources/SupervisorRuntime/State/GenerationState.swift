@@ -15,12 +15,8 @@ struct GenerationState: JSONValue {
   }
 
   init(json: JSON) throws(ShapeError) {
+    resolved = try ResolvedState(json: json).resolved
     var fields = try Fields(json)
-    let accounts: [NamedAccount] = try fields.required("accounts")
-    resolved = ResolvedGeneration(
-      id: try fields.required("id"), settings: try fields.required("settings"), release: try fields.required("release"),
-      releaseDirectory: try fields.required("directory"),
-      accounts: Dictionary(accounts.map { ($0.key, $0.account) }, uniquingKeysWith: { first, _ in first }))
     let plan = resolved.plan
     let role: Generation.Role = try fields.required("role")
     let engines: [EngineState] = try fields.required("engines")
@@ -46,6 +42,31 @@ struct GenerationState: JSONValue {
       "engines": generation.engines.map { EngineState($0) }.json,
       "bindings": generation.bindings.sorted { $0.key < $1.key }.map { Binding(socket: $0.key, listener: $0.value) }
         .json,
+    ]
+  }
+}
+
+/// What a generation is started from.
+struct ResolvedState: JSONValue {
+  let resolved: ResolvedGeneration
+
+  init(_ resolved: ResolvedGeneration) { self.resolved = resolved }
+
+  init(json: JSON) throws(ShapeError) {
+    var fields = try Fields(json)
+    let accounts: [NamedAccount] = try fields.required("accounts")
+    resolved = ResolvedGeneration(
+      id: try fields.required("id"), settings: try fields.required("settings"), release: try fields.required("release"),
+      releaseDirectory: try fields.required("directory"),
+      accounts: Dictionary(accounts.map { ($0.key, $0.account) }, uniquingKeysWith: { first, _ in first }))
+  }
+
+  var json: JSON {
+    [
+      "id": resolved.id.json, "release": resolved.release.json, "directory": resolved.releaseDirectory.json,
+      "accounts": resolved.accounts.sorted { $0.key < $1.key }.map { NamedAccount(key: $0.key, account: $0.value) }
+        .json,
+      "settings": resolved.settings.json,
     ]
   }
 }

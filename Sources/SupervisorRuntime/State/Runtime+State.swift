@@ -34,7 +34,7 @@ extension Runtime {
         operations.startedAt(waiting.operation).map {
           SavedReload(operation: waiting.operation, wish: waiting.wish, askedAt: $0)
         }
-      }, control: control, upgrade: upgrade)
+      }, control: control, upgrade: upgrade, crashMemory: memory?.descriptor)
   }
 
   /// Goes on where another image of this program stopped. To be called once, instead of ``start(completion:)``.

@@ -70,6 +70,8 @@ extension SavedState {
     reloads = try fields.optional("reloads") ?? []
     control = try fields.required("control")
     upgrade = try fields.required("upgrade")
+    let memory: Int? = try fields.optional("crashMemory")
+    crashMemory = memory.flatMap { Int32(exactly: $0) }
   }
 
   /// What the core relies on must be there.
@@ -106,7 +108,7 @@ extension SavedState {
       "changeStartedAt": changeStartedAt.map { .time($0) }, "workers": workers.json, "listeners": listeners.json,
       "history": history.json, "commands": commands.map { Int($0) }.json, "reloads": reloads.json,
       "control": control.json,
-      "upgrade": upgrade.json,
+      "upgrade": upgrade.json, "crashMemory": crashMemory.map { Int($0).json },
     ])
   }
 }

@@ -38,10 +38,12 @@ package struct SavedState: Hashable, Sendable {
   package var reloads: [SavedReload] = []
   package var control: SavedControl
   package var upgrade: SavedUpgrade
+  /// Where what a crash must leave is written.
+  package var crashMemory: Int32?
 
   /// Every descriptor that goes along.
   package var descriptors: [Int32] {
-    listeners.map(\.descriptor) + workers.flatMap(\.descriptors) + control.descriptors
+    listeners.map(\.descriptor) + workers.flatMap(\.descriptors) + control.descriptors + [crashMemory].compactMap { $0 }
   }
 }
 

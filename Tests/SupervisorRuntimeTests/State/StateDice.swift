@@ -182,7 +182,8 @@ struct StateDice {
             descriptor: descriptor(), wait: .reload, more: coin(), operation: OperationID("reload-x-2")),
         ]),
       upgrade: SavedUpgrade(
-        operation: OperationID("upgrade-x-1"), startedAt: instant(), leftAt: instant(), from: "0.0.9"))
+        operation: OperationID("upgrade-x-1"), startedAt: instant(), leftAt: instant(), from: "0.0.9"),
+      crashMemory: descriptor())
   }
 
   private mutating func listener(_ id: ListenerID, _ socket: Settings.Socket) -> SavedListener {

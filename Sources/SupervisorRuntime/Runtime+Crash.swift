@@ -1,0 +1,62 @@
+import LinuxSystem
+import Supervision
+import Vocabulary
+
+/// A life that ended without notice, and the one after it.
+extension Runtime {
+  /// From now on each decision is written down before it is acted on, and the first start is from what an earlier life
+  /// left. To be called before ``start(completion:)``.
+  package func keep(_ memory: CrashMemory?, left: CrashMemory.Left) {
+    self.memory = memory
+    memory?.report = { [unowned self] in history.add($0) }
+    switch left {
+    case .nothing: break
+    case .unusable(let why):
+      history.add(
+        Happening(
+          .crashMemoryTrouble, "what the last life of batond left cannot be used: \(why); the settings are read anew"))
+    case .record(let record):
+      guard let resolved = record.resolved else { return }
+      core = Supervisor(
+        firstGeneration: record.facts.nextGeneration, firstListener: record.facts.nextListener, seed: core.random.state)
+      carried = resolved
+      isCarriedDue = true
+      tell(record, resolved)
+    }
+  }
+
+  private func tell(_ record: CrashRecord, _ resolved: ResolvedGeneration) {
+    var text = "batond came back after it ended without notice: generation \(resolved.id) is started again"
+    let workers = record.facts.workers
+    if !workers.isEmpty {
+      let names = workers.prefix(Self.mostNamed).map { "\($0.label) of generation \($0.generation)" }
+      let more = workers.count > names.count ? " and \(workers.count - names.count) more" : ""
+      text += "; what \(workers.count) workers were answering was cut: \(names.joined(separator: ", "))\(more)"
+    }
+    if let candidate = record.facts.candidate, candidate != resolved.id, let step = record.facts.step {
+      let operation = record.facts.operation.map { " of \($0)" } ?? ""
+      text += "; the handover\(operation) to generation \(candidate) (\(step)) is given up"
+    }
+    var happening = Happening(.recovered, text)
+    happening.operation = record.facts.operation
+    happening.from = "\(resolved.id)"
+    happening.release = resolved.release
+    history.add(happening)
+  }
+
+  private static var mostNamed: Int { 8 }
+
+  /// The generation that a crash left is started from once; what its start comes to is then as for any other.
+  func takeCarried(as id: GenerationID) -> ResolvedGeneration? {
+    guard isCarriedDue else { return nil }
+    isCarriedDue = false
+    return carried?.repeated(as: id)
+  }
+
+  /// Before `actions` are done.
+  func remember(_ actions: [Action]) {
+    guard let memory, actions.contains(where: \.concernsCrashes) else { return }
+    if core.serving != nil || core.isStopping { carried = nil }
+    memory.keep(core, carried: carried) { [unowned self] in generations[$0] }
+  }
+}

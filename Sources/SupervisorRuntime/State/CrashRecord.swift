@@ -1,0 +1,109 @@
+import JSON
+package import Supervision
+package import Vocabulary
+
+/// What must be known of a life of the supervisor that ended without notice: written before each decision is acted on, and
+/// read by the next life. See docs/decisions/0011.
+package struct CrashRecord: Hashable, Sendable {
+  /// The form this program writes.
+  package static let format: Int64 = 1
+  /// As ``SavedState/readableBy``.
+  package static let readableBy: Int64 = 1
+
+  /// What changes from one decision to the next.
+  package struct Facts: Hashable, Sendable {
+    /// The generation to be started from: the last that was committed to. nil: the settings are to be read.
+    package var pinned: GenerationID?
+    /// How far a handover was, in the words of people, and its candidate.
+    package var step: String?
+    package var candidate: GenerationID?
+    package var operation: OperationID?
+    package var groups: [SteeringGroup]
+    package var nextGeneration: GenerationID
+    package var nextListener: UInt64
+    /// Those that had a process.
+    package var workers: [WorkerID]
+  }
+
+  package var writer: String
+  package var service: ServiceName
+  package var facts: Facts
+  /// Of ``Facts/pinned``.
+  package var resolved: ResolvedGeneration?
+
+  /// - Throws: in one sentence, why this program cannot use it.
+  package init(bytes: [UInt8]) throws(StateError) {
+    do {
+      var fields = try Fields(try JSON(text: bytes, limits: SavedState.limits))
+      let readableBy: Int64 = try fields.required("readableBy")
+      writer = try fields.required("writer")
+      guard readableBy <= Self.format else {
+        throw StateError("it was written by version \(writer) in form \(readableBy); this one knows \(Self.format)")
+      }
+      service = try fields.required("service")
+      let generation: ResolvedState? = try fields.optional("generation")
+      resolved = generation?.resolved
+      facts = Facts(
+        pinned: resolved?.id, step: try fields.optional("step"), candidate: try fields.optional("candidate"),
+        operation: try fields.optional("operation"), groups: try fields.required("groups"),
+        nextGeneration: try fields.required("nextGeneration"), nextListener: try fields.wide("nextListener"),
+        workers: try fields.required("workers"))
+    } catch { throw error as? StateError ?? StateError("\(error)") }
+  }
+
+  init(writer: String, service: ServiceName, facts: Facts, resolved: ResolvedGeneration?) {
+    self.writer = writer
+    self.service = service
+    self.facts = facts
+    self.resolved = resolved
+  }
+
+  package var bytes: [UInt8] { bytes(generation: resolved.map { ResolvedState($0).json }) }
+
+  /// `generation`: ``resolved``, which seldom changes.
+  func bytes(generation: JSON?) -> [UInt8] {
+    var bytes: [UInt8] = []
+    let json = JSON.record([
+      "format": .integer(Self.format), "readableBy": .integer(Self.readableBy), "writer": writer.json,
+      "service": service.json, "generation": generation, "step": facts.step?.json,
+      "candidate": facts.candidate?.json, "operation": facts.operation?.json, "groups": facts.groups.json,
+      "nextGeneration": facts.nextGeneration.json, "nextListener": .wide(facts.nextListener),
+      "workers": facts.workers.json,
+    ])
+    json.write(to: &bytes)
+    return bytes
+  }
+}
+
+extension CrashRecord.Facts {
+  init(of core: Supervisor) {
+    let isOver = core.isStopping
+    var change: Change?
+    if case .changing(let one) = core.phase { change = one }
+    self.init(
+      pinned: isOver ? nil : core.serving, step: change?.step.text, candidate: change?.candidate,
+      operation: change?.operations.first, groups: core.groups.sorted { $0.key < $1.key }.map(\.value),
+      nextGeneration: core.nextGeneration, nextListener: core.nextListener,
+      workers: isOver
+        ? []
+        : core.generations.sorted { $0.key < $1.key }.flatMap { $0.value.engines.flatMap(\.workers) }.filter(
+          \.isRunning
+        )
+        .map(\.id))
+  }
+}
+
+extension Action {
+  /// Whether it shows that what a crash must leave may have changed.
+  var concernsCrashes: Bool {
+    switch self {
+    case .loadSettings, .open, .attach, .close, .relisten, .spawn, .removeStoredListeners, .forget, .finish, .exit: true
+    case .note(let note):
+      switch note {
+      case .generationServing, .workerExited, .shutdownStarted, .listenerLeft, .listenerRetired: true
+      default: false
+      }
+    default: false
+    }
+  }
+}

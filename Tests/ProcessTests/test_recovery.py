@@ -1,0 +1,125 @@
+"""batond is killed, and started again by whoever keeps its sockets: what served serves again, and nobody is refused."""
+
+import os
+import signal
+import socket
+import time
+import unittest
+
+from kit import http
+from kit.load import Load
+from kit.manager import managed
+from kit.runner import within
+from kit.supervisor import running
+from kit.waiting import wait_until
+
+
+def failures(load):
+    return {name: count for name, count in load.report.json["failures"].items() if count}
+
+
+class Pinned(unittest.TestCase):
+    """What served is started again, whatever lies on disk now."""
+
+    def test_settings_that_are_wrong_now_do_not_matter(self):
+        with managed(lambda made: made.environment.update(COLOUR="blue")) as supervisor:
+            supervisor.of.write("this is [no TOML")
+            self.assertEqual(supervisor.crash(), -signal.SIGKILL)
+            supervisor.restart()
+            self.assertEqual(http.ask(supervisor.of.port, "/env?COLOUR").body, "blue")
+            supervisor.wait_for_log("came back after it ended without notice: generation 1 is started again")
+            self.assertIn("what 2 workers were answering was cut: web.1 of generation 1, web.2 of", supervisor.log())
+            # And again from what the second life left.
+            supervisor.crash()
+            supervisor.restart()
+            self.assertEqual(http.ask(supervisor.of.port, "/env?COLOUR").body, "blue")
+
+    def test_settings_that_were_never_asked_for_do_not_matter(self):
+        with managed(lambda made: made.environment.update(COLOUR="blue")) as supervisor:
+            supervisor.of.environment = {"COLOUR": "red"}
+            supervisor.of.write()
+            supervisor.crash()
+            supervisor.restart()
+            self.assertEqual(http.ask(supervisor.of.port, "/env?COLOUR").body, "blue")
+            self.assertEqual(supervisor.reload()["outcome"], "done")
+            self.assertEqual(http.ask(supervisor.of.port, "/env?COLOUR").body, "red")
+            supervisor.crash()
+            supervisor.restart()
+            self.assertEqual(http.ask(supervisor.of.port, "/env?COLOUR").body, "red")
+
+    def test_a_candidate_that_was_not_committed_to_is_given_up(self):
+        with managed(lambda made: made.environment.update(COLOUR="blue")) as supervisor:
+            supervisor.of.environment = {"COLOUR": "red"}
+            supervisor.of.bad("never-ready", start_timeout="60s")
+            supervisor.of.write()
+            supervisor.signal(signal.SIGHUP)
+            wait_until(lambda: "starting workers" in supervisor.notify.all[-1].text, 10, "the candidate")
+            supervisor.crash()
+            supervisor.restart()
+            self.assertEqual(http.ask(supervisor.of.port, "/env?COLOUR").body, "blue")
+            self.assertIn("to generation 2 (starting workers) is given up", supervisor.log())
+
+    def test_a_crash_before_the_start_after_a_crash_is_done_changes_nothing(self):
+        with managed(lambda made: made.environment.update(COLOUR="blue")) as supervisor:
+            supervisor.of.write("this is [no TOML")
+            supervisor.crash()
+            for _ in range(5):
+                supervisor.start()
+                wait_until(lambda: "came back" in supervisor.log(), 10)
+                supervisor.crash()
+            supervisor.restart()
+            self.assertEqual(http.ask(supervisor.of.port, "/env?COLOUR").body, "blue")
+
+    def test_after_an_orderly_end_the_settings_are_read(self):
+        with managed(lambda made: made.environment.update(COLOUR="blue")) as supervisor:
+            supervisor.of.environment = {"COLOUR": "red"}
+            supervisor.of.write()
+            supervisor.stop()
+            supervisor.restart()
+            self.assertEqual(http.ask(supervisor.of.port, "/env?COLOUR").body, "red")
+            self.assertNotIn("came back", supervisor.log())
+
+    def test_what_cannot_be_read_is_said_and_the_settings_are_read(self):
+        with managed() as supervisor:
+            supervisor.crash()
+            state = next(number for name, number in supervisor.notify.stored if name == "baton-state")
+            os.pwrite(state, b"garbage" * 1000, 0)
+            os.pwrite(state, b"garbage" * 1000, 8 * 1024 * 1024 + 32)
+            supervisor.restart()
+            self.assertIn("what the last life of batond left cannot be used: nothing whole lies in it", supervisor.log())
+            self.assertEqual(http.ask(supervisor.of.port).status, 200)
+
+    def test_a_torn_write_leaves_the_one_before(self):
+        with managed(lambda made: made.environment.update(COLOUR="blue")) as supervisor:
+            # The last thing written is that the first generation is gone.
+            supervisor.reload()
+            wait_until(lambda: "generation 1 has ended" in supervisor.log(), 10)
+            supervisor.crash()
+            state = next(number for name, number in supervisor.notify.stored if name == "baton-state")
+            starts = [0, 8 * 1024 * 1024 + 32]
+            newest = max(starts, key=lambda start: os.pread(state, 8, start + 8)[::-1])
+            os.pwrite(state, b"XXXX", newest + 100)
+            supervisor.of.write("this is [no TOML")
+            supervisor.restart()
+            self.assertEqual(http.ask(supervisor.of.port, "/env?COLOUR").body, "blue")
+
+
+class Queue(unittest.TestCase):
+    """Connections that wait, and those made while nobody is there."""
+
+    @within(120)
+    def test_nobody_is_refused_over_crashes(self):
+        with managed() as supervisor:
+            with Load(supervisor.of.port, 200, "--mode", "new", "--timeout", "20") as load:
+                for _ in range(5):
+                    seen = supervisor.of.counts()["clients"]
+                    wait_until(lambda: supervisor.of.counts()["clients"] > seen + 20, 10)
+                    supervisor.crash()
+                    supervisor.restart()
+            self.assertNotIn("refused", failures(load))
+            # What was being answered is cut.
+            self.assertLessEqual(load.report.failed, 5 * 4, load.report)
+
+    def test_without_a_manager_it_says_that_nobody_keeps_the_sockets(self):
+        with running() as supervisor:
+            supervisor.wait_for_log("no service manager keeps the sockets")

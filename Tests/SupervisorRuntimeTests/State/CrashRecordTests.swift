@@ -1,0 +1,51 @@
+import Supervision
+import Testing
+import Vocabulary
+
+@testable import SupervisorRuntime
+
+/// What a crash leaves is what the next life finds, or it is refused with a reason.
+@Suite struct CrashRecordTests {
+  private func record(seed: UInt64) throws -> CrashRecord {
+    var dice = StateDice(seed: seed)
+    let state = try dice.state()
+    var facts = CrashRecord.Facts(of: state.core)
+    if seed % 2 == 0 {
+      (facts.step, facts.candidate, facts.operation) = ("proving", state.core.nextGeneration, OperationID("reload-x-1"))
+    }
+    return CrashRecord(
+      writer: "0.0.9", service: state.service, facts: facts,
+      resolved: state.generations.first { $0.id == facts.pinned })
+  }
+
+  @Test(arguments: 1...100) func whatIsWrittenIsRead(seed: Int) throws {
+    let record = try record(seed: UInt64(seed))
+    let again = try CrashRecord(bytes: record.bytes)
+    #expect(again == record)
+    #expect(again.resolved != nil)
+  }
+
+  @Test func oneThatNeedsALaterProgramIsRefused() throws {
+    let text = String(decoding: try record(seed: 1).bytes, as: UTF8.self)
+    let later = text.replacing("\"readableBy\":1", with: "\"readableBy\":2", maxReplacements: 1)
+    #expect { try CrashRecord(bytes: Array(later.utf8)) } throws: { "\($0)".contains("written by version 0.0.9") }
+  }
+
+  @Test func whatIsAddedLaterDoesNotMatter() throws {
+    let text = String(decoding: try record(seed: 1).bytes, as: UTF8.self)
+    let later = text.replacing("{\"format\":1,", with: "{\"format\":2,\"new\":{\"a\":[1]},", maxReplacements: 1)
+    #expect(try CrashRecord(bytes: Array(later.utf8)) == (try record(seed: 1)))
+  }
+
+  /// Cut off or changed it gives another record or a refusal, and never an end.
+  @Test(arguments: 1...10) func whatIsDamagedDoesNoHarm(seed: Int) throws {
+    let bytes = try record(seed: UInt64(seed)).bytes
+    var random = SplitMix64(seed: UInt64(seed))
+    for _ in 0..<100 {
+      var changed = bytes
+      changed[Int(random.next() % UInt64(bytes.count))] = UInt8(truncatingIfNeeded: random.next())
+      if random.next() % 2 == 0 { changed.removeLast(Int(random.next() % UInt64(bytes.count))) }
+      do throws(StateError) { _ = try CrashRecord(bytes: changed) } catch { #expect(!error.description.isEmpty) }
+    }
+  }
+}
