@@ -52,6 +52,7 @@ struct outcome {
 struct child {
   const struct cl_spawn *request;
   struct outcome *outcome;
+  pid_t parent;
 };
 
 // A system call without errno, which belongs to the parent's thread: a negative result is -errno.
@@ -205,6 +206,12 @@ IN_CHILD static void child_main(struct child *child) {
     result = kernel(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     if (result < 0) give_up(child, CL_SPAWN_PRIVILEGES, result, 0);
   }
+  // After the identity, which clears it. A parent that is gone already can be told from outside alone: pid 1 or a subreaper
+  // has it then.
+  if (request->ends_with_parent) {
+    kernel(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    if (kernel(SYS_getppid, 0, 0, 0, 0, 0) != child->parent) kernel(SYS_exit_group, 127, 0, 0, 0, 0);
+  }
   write_pid(request);
   uint64_t none = 0;
   kernel(SYS_rt_sigprocmask, SIG_SETMASK, (long)&none, 0, sizeof none, 0);
@@ -225,7 +232,7 @@ pid_t cl_spawn(struct cl_spawn *request) {
     return -1;
   }
   struct outcome *outcome = (struct outcome *)memory;
-  struct child child = {.request = request, .outcome = outcome};
+  struct child child = {.request = request, .outcome = outcome, .parent = getpid()};
   int pidfd = -1;
   struct clone3_arguments arguments = {
       .flags = CLONE_VFORK | CLONE_PIDFD | CLONE_CLEAR_SIGHAND,

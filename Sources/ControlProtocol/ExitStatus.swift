@@ -28,7 +28,7 @@ package enum ExitStatus: Int, CaseIterable, Hashable, Sendable {
     case .failed: "Failed, and the old state holds."
     case .needsPerson: "Failed, and a person is needed."
     case .usage: "The command line is wrong."
-    case .unreachable: "The supervisor cannot be reached."
+    case .unreachable: "The supervisor, or the store of a lock, cannot be reached."
     case .bug: "A bug in baton."
     case .busy: "Busy: try again; the message says who holds what since when."
     case .notAllowed: "Not allowed."

@@ -16,6 +16,8 @@ package final class LeaseDriver {
   private var waiting: [LeaseEvent] = []
   private var isHandling = false
   private var isEnded = false
+  /// Of the last question that could not be asked.
+  package private(set) var lastError: StoreError?
 
   /// `act` gets every action but ``LeaseAction/ask(_:_:)``, in order; it may tell the driver more.
   package init(
@@ -58,7 +60,9 @@ package final class LeaseDriver {
     let reply: Reply<Result<StoreAnswer, StoreError>> = loop.reply { [weak self] result in
       switch result {
       case .success(let answer): self?.handle(.answered(exchange, answer))
-      case .failure(let error): self?.handle(.failed(exchange, "\(error)"))
+      case .failure(let error):
+        self?.lastError = error
+        self?.handle(.failed(exchange, "\(error)"))
       }
     }
     store.ask(exchange, request, until: .now() + keeper.timing.retry, reply: reply)

@@ -4,7 +4,7 @@ import Glibc
 /// What a child shall be, completely: nothing is taken from the parent that is not said here, except its cgroup.
 ///
 /// The child gets an empty signal mask, default handlers, and exactly the descriptors named; it outlives its parent
-/// (no PDEATHSIG, which is tied to a thread and would end workers together with a crashed supervisor).
+/// unless that is said (PDEATHSIG is tied to a thread and would end workers together with a crashed supervisor).
 package struct SpawnRequest: Sendable {
   /// Absolute, or with a slash and then relative to `directory`. See ``findProgram(_:in:path:)`` for names without one.
   package var program: String
@@ -31,6 +31,8 @@ package struct SpawnRequest: Sendable {
   package var noNewPrivileges = false
   /// After everyone else for processor and disk (nice 10, lowest best effort), with all it starts.
   package var yields = false
+  /// Killed when the thread that spawned it ends; not what it started.
+  package var endsWithParent = false
   /// A directory of cgroup v2 the child is born in, so that there is no moment outside of it.
   package var cgroup: Descriptor?
 
@@ -118,6 +120,7 @@ extension SpawnRequest {
       }
     request.no_new_privileges = noNewPrivileges
     request.yields = yields
+    request.ends_with_parent = endsWithParent
     request.cgroup = cgroup?.raw ?? -1
     if let identity {
       request.set_identity = true

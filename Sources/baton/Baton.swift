@@ -11,7 +11,7 @@ struct Baton: ParsableCommand {
     discussion: """
       NAME may be left out when one service is known here, or when BATON_SERVICE names it. See baton(1).
       Exit status: 0 done, 1 failed and the old state holds, 2 failed and a person is needed, 64 usage, \
-      69 supervisor unreachable, 70 a bug, 75 busy, 77 not allowed, 78 settings are wrong.
+      69 supervisor or store unreachable, 70 a bug, 75 busy, 77 not allowed, 78 settings are wrong.
       """,
     version: "0.1.0",
     subcommands: [
@@ -20,6 +20,7 @@ struct Baton: ParsableCommand {
       Check.self, Doctor.self, Init.self, Probe.self, Deploy.self,
       Rollback.self, RecoverCommand.self, History.self, Show.self, Releases.self, Diff.self, Migrations.self,
       BackupCommand.self, Preflight.self, Prune.self, Adopt.self,
+      LockCommand.self,
       RunOperation.self,
       MayDeploy.self,
     ])

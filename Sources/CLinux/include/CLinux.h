@@ -94,6 +94,8 @@ struct cl_spawn {
   bool no_new_privileges;
   /// Nice 10 and the lowest level of ioprio_set(2)'s best effort.
   bool yields;
+  /// SIGKILL to it when the thread that made it ends. Not for what it starts itself. Source: prctl(2).
+  bool ends_with_parent;
   /// A directory of cgroup v2 the child is born in, or -1.
   int cgroup;
   /// Results: where it failed, with which errno; for CL_SPAWN_LIMITS and CL_SPAWN_DESCRIPTORS also on which one.

@@ -1,0 +1,91 @@
+import ControlProtocol
+import Glibc
+import LeaseStores
+import Leases
+import LinuxSystem
+import Vocabulary
+
+/// Where locks lie: `--store`, or BATON_LOCK_STORE, or this user's own file.
+struct LockStore: Sendable {
+  let path: String
+  /// Ours to make, with the directories above it.
+  private let isDefault: Bool
+
+  /// root's file is the host's; everybody else has one of their own.
+  init(_ given: String?) throws {
+    if let given = given ?? Host.variable("BATON_LOCK_STORE") {
+      if let colon = given.firstRange(of: "://") {
+        throw Failure(
+          .usage, "there is no store of the kind \(plain(String(given[..<colon.lowerBound])))",
+          next: "--store takes the path of a file")
+      }
+      path = try DeployedService.absolute(given)
+      isDefault = false
+      return
+    }
+    isDefault = true
+    if geteuid() == 0 {
+      path = "/var/lib/baton/leases.db"
+    } else if let state = Host.variable("XDG_STATE_HOME"), state.hasPrefix("/") {
+      path = "\(state)/baton/leases.db"
+    } else if let home = Host.variable("HOME") {
+      path = "\(home)/.local/state/baton/leases.db"
+    } else {
+      throw Failure(.usage, "there is no HOME to keep locks in", next: "say where with --store")
+    }
+  }
+
+  /// Whether a lock was ever taken here.
+  var exists: Bool { access(path, F_OK) == 0 }
+
+  func open(_ claimant: Claimant, listens: Bool) throws(StoreError) -> any LeaseStore {
+    if isDefault { makeDirectories() }
+    return try LocalLeaseStore(path: path, claimant: claimant, listens: listens)
+  }
+
+  /// What cannot be made is said when the file is opened.
+  private func makeDirectories() {
+    var end = path.startIndex
+    while let slash = path[path.index(after: end)...].firstIndex(of: "/") {
+      mkdir(String(path[..<slash]), geteuid() == 0 ? 0o755 : 0o700)
+      end = slash
+    }
+  }
+
+  /// For looking and clearing up: `body` once, with failures in words.
+  func ask<Answer>(_ body: (any LeaseStore) throws(StoreError) -> Answer) throws -> Answer {
+    do throws(StoreError) {
+      return try body(try open(Claimant(label: Self.label(nil), timeToLive: .seconds(30)), listens: false))
+    } catch { throw Failure(error) }
+  }
+
+  /// `WHO@HOST:PID`, where a name given by a person stands for who.
+  static func label(_ given: String?) -> String {
+    var buffer = [CChar](repeating: 0, count: 256)
+    gethostname(&buffer, buffer.count - 1)
+    let host = String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    return "\(given ?? Users.name(of: geteuid()) ?? "uid \(geteuid())")@\(host):\(getpid())"
+  }
+}
+
+extension Failure {
+  init(_ error: StoreError) {
+    self.init(.unreachable, "\(error)", holds: "nothing was changed", next: error.next)
+  }
+}
+
+/// Which owners a person means: `worker`, `worker@host`, `worker@host:1234`, or the random id.
+struct OwnerPattern {
+  let text: String
+
+  func matches(_ record: LeaseRecord) -> Bool {
+    if let holder = record.holder { return holder.owner.text == text || matches(holder.label) }
+    return matches(record.last)
+  }
+
+  private func matches(_ label: String) -> Bool {
+    guard label.hasPrefix(text) else { return false }
+    let rest = label.dropFirst(text.count)
+    return rest.isEmpty || rest.hasPrefix("@") || (text.contains("@") && rest.hasPrefix(":"))
+  }
+}
