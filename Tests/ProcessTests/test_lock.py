@@ -71,6 +71,28 @@ class Locks:
         return {each["lock"]: each for each in json.loads(self.run("list", "--json").stdout)["locks"]}
 
 
+class Redis:
+    """One of a test's own, on a Unix socket."""
+
+    def __init__(self, *options):
+        self.folder = tempfile.TemporaryDirectory(prefix="baton-redis-")
+        self.socket = self.folder.name + "/socket"
+        self.process = subprocess.Popen(
+            [programs.tool("redis-server", "/usr/bin"), "--port", "0", "--unixsocket", self.socket, "--dir", self.folder.name,
+             "--save", "", *options],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    def __enter__(self):
+        wait_until(lambda: os.path.exists(self.socket), 20, lambda: "redis-server listens")
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        self.folder.cleanup()
+
+
 class Lock(unittest.TestCase):
     def test_the_commands_status_is_its_own(self):
         with Locks() as locks:
@@ -242,6 +264,55 @@ class Lock(unittest.TestCase):
                 self.assertIn("not a database", done.stderr)
                 self.assertIn("next:", done.stderr)
             self.assertFalse((locks.directory / "ran").exists())
+
+    def test_in_a_redis_the_same_holds_and_no_password_is_shown(self):
+        with Locks() as locks, Redis("--requirepass", "hunter22") as redis:
+            locks.store = f"redis+unix://:hunter22@{redis.socket}"
+            first = locks.holder("job", "--ttl", "5s")
+            busy = locks.run("run", "job", "--", "true")
+            self.assertEqual(busy.returncode, 75, busy.stderr)
+            second = locks.start("run", "job", "--wait", "60s", "--", "sh", "-c", "echo second $BATON_LEASE_TOKEN >> $LOG")
+            self.assertIn("waiting for job", second.stderr.readline())
+            began = time.monotonic()
+            first.terminate()
+            self.assertEqual((second.wait(30), first.wait(30)), (0, 7))
+            self.assertLess(time.monotonic() - began, 2.5, "the poll alone takes 3 to 4 s")
+            third = locks.holder("job", "--ttl", "5s")
+            listed = locks.run("list", "--json")
+            self.assertTrue(json.loads(listed.stdout)["locks"][0]["held"])
+            locks.run("release", "job", "--force")
+            self.assertEqual(third.wait(30), 1)
+            tokens = [int(line.split()[1]) for line in locks.lines if " " in line]
+            self.assertEqual(tokens, sorted(set(tokens)))
+            locks.store = f"redis+unix://:hunter23@{redis.socket}"
+            wrong = locks.run("run", "job", "--", "true")
+            self.assertEqual(wrong.returncode, 69)
+            self.assertIn("password is wrong", wrong.stderr)
+            for text in (busy.stderr, listed.stdout, wrong.stderr, third.stderr.read()):
+                self.assertNotIn("hunter", text)
+
+    def test_when_the_redis_goes_the_command_ends_before_the_lock_can_be_anothers(self):
+        with Locks() as locks, Redis() as redis:
+            locks.store = f"redis+unix://{redis.socket}"
+            first = locks.holder("job", "--ttl", "3s")
+            redis.process.send_signal(signal.SIGSTOP)
+            began = time.monotonic()
+            self.assertEqual(first.wait(30), 1)
+            self.assertLess(time.monotonic() - began, 8)
+            said = first.stderr.read()
+            self.assertIn("could not be renewed", said)
+            self.assertEqual(locks.lines[-1], "ended", "SIGTERM came first")
+            redis.process.send_signal(signal.SIGCONT)
+
+    def test_a_redis_that_pauses_costs_nothing(self):
+        with Locks() as locks, Redis() as redis:
+            locks.store = f"redis+unix://{redis.socket}"
+            first = locks.holder("job", "--ttl", "6s")
+            redis.process.send_signal(signal.SIGSTOP)
+            self.assertIn("does not answer", first.stderr.readline())
+            redis.process.send_signal(signal.SIGCONT)
+            self.assertIn("answers again", first.stderr.readline())
+            self.assertIsNone(first.poll())
 
     def test_words_that_are_wrong(self):
         with Locks() as locks:

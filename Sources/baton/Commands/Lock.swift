@@ -22,7 +22,10 @@ struct LockCommand: ParsableCommand {
   struct Place: ParsableArguments {
     @Option(
       help: ArgumentHelp(
-        "The file the locks lie in; BATON_LOCK_STORE says it too. Users have one each, root's is the host's.",
+        """
+        Where the locks lie: a file, or redis://[USER:PASSWORD@]HOST[:PORT][/DB] for several hosts; BATON_LOCK_STORE says \
+        it too. Users have a file each, root's is the host's.
+        """,
         valueName: "store"))
     var store: String?
 
@@ -91,9 +94,9 @@ struct LockCommand: ParsableCommand {
       let place = try place.choice()
       let records = place.exists ? try place.ask { (store) throws(StoreError) in try store.records() } : []
       if json {
-        return Terminal.print(.object(["store": place.path.json, "locks": .array(records.map(\.json))]))
+        return Terminal.print(.object(["store": .string("\(place)"), "locks": .array(records.map(\.json))]))
       }
-      guard !records.isEmpty else { return Terminal.print("no lock was taken yet in \(plain(place.path))") }
+      guard !records.isEmpty else { return Terminal.print("no lock was taken yet in \(plain("\(place)"))") }
       var table = Table(rightAligned: [2, 3])
       table.append(["LOCK", "HELD BY", "PROVEN FOR", "TOKEN"].map { ($0, .faint) })
       for record in records.filter({ $0.holder != nil }) + records.filter({ $0.holder == nil }) {

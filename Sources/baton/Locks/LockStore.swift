@@ -6,45 +6,74 @@ import LinuxSystem
 import Vocabulary
 
 /// Where locks lie: `--store`, or BATON_LOCK_STORE, or this user's own file.
-struct LockStore: Sendable {
-  let path: String
-  /// Ours to make, with the directories above it.
-  private let isDefault: Bool
+struct LockStore: Sendable, CustomStringConvertible {
+  private enum Place: Sendable {
+    case file(String)
+    /// Ours to make, with the directories above it.
+    case ownFile(String)
+    case redis(RedisAddress)
+  }
+
+  private let place: Place
 
   /// root's file is the host's; everybody else has one of their own.
   init(_ given: String?) throws {
-    if let given = given ?? Host.variable("BATON_LOCK_STORE") {
-      if let colon = given.firstRange(of: "://") {
-        throw Failure(
-          .usage, "there is no store of the kind \(plain(String(given[..<colon.lowerBound])))",
-          next: "--store takes the path of a file")
-      }
-      path = try DeployedService.absolute(given)
-      isDefault = false
+    guard let given = given ?? Host.variable("BATON_LOCK_STORE") else {
+      place = .ownFile(try Self.ownFile())
       return
     }
-    isDefault = true
-    if geteuid() == 0 {
-      path = "/var/lib/baton/leases.db"
-    } else if let state = Host.variable("XDG_STATE_HOME"), state.hasPrefix("/") {
-      path = "\(state)/baton/leases.db"
-    } else if let home = Host.variable("HOME") {
-      path = "\(home)/.local/state/baton/leases.db"
-    } else {
-      throw Failure(.usage, "there is no HOME to keep locks in", next: "say where with --store")
+    guard let colon = given.firstRange(of: "://") else {
+      place = .file(try DeployedService.absolute(given))
+      return
+    }
+    let kind = String(given[..<colon.lowerBound])
+    guard ["redis", "rediss", "redis+unix"].contains(kind) else {
+      throw Failure(
+        .usage, "there is no store of the kind \(plain(kind))",
+        next: "--store takes the path of a file, or redis://[USER:PASSWORD@]HOST[:PORT][/DB]")
+    }
+    do throws(StoreError) { place = .redis(try RedisAddress(given)) } catch {
+      throw Failure(.usage, "\(error)", next: error.next)
     }
   }
 
-  /// Whether a lock was ever taken here.
-  var exists: Bool { access(path, F_OK) == 0 }
+  private static func ownFile() throws -> String {
+    if geteuid() == 0 { return "/var/lib/baton/leases.db" }
+    if let state = Host.variable("XDG_STATE_HOME"), state.hasPrefix("/") { return "\(state)/baton/leases.db" }
+    if let home = Host.variable("HOME") { return "\(home)/.local/state/baton/leases.db" }
+    throw Failure(.usage, "there is no HOME to keep locks in", next: "say where with --store")
+  }
+
+  /// Holds no secret.
+  var description: String {
+    switch place {
+    case .file(let path), .ownFile(let path): path
+    case .redis(let address): "\(address)"
+    }
+  }
+
+  /// False when no lock can have been taken here yet.
+  var exists: Bool {
+    switch place {
+    case .file(let path), .ownFile(let path): access(path, F_OK) == 0
+    case .redis: true
+    }
+  }
 
   func open(_ claimant: Claimant, listens: Bool) throws(StoreError) -> any LeaseStore {
-    if isDefault { makeDirectories() }
-    return try LocalLeaseStore(path: path, claimant: claimant, listens: listens)
+    switch place {
+    case .file(let path): return try LocalLeaseStore(path: path, claimant: claimant, listens: listens)
+    case .ownFile(let path):
+      Self.makeDirectories(above: path)
+      return try LocalLeaseStore(path: path, claimant: claimant, listens: listens)
+    case .redis(let address):
+      let patience = LeaseTiming(timeToLive: claimant.timeToLive).retry
+      return RedisLeaseStore(address, claimant: claimant, listens: listens, patience: patience)
+    }
   }
 
   /// What cannot be made is said when the file is opened.
-  private func makeDirectories() {
+  private static func makeDirectories(above path: String) {
     var end = path.startIndex
     while let slash = path[path.index(after: end)...].firstIndex(of: "/") {
       mkdir(String(path[..<slash]), geteuid() == 0 ? 0o755 : 0o700)

@@ -85,13 +85,14 @@ final class LocalPlace: Place {
 
 /// The stores there are on this machine.
 enum PlaceKind: String, CaseIterable, CustomTestStringConvertible {
-  case local
+  case local, redis
 
   var testDescription: String { rawValue }
 
   func make() throws -> any Place {
     switch self {
     case .local: try LocalPlace()
+    case .redis: try RedisPlace()
     }
   }
 }
