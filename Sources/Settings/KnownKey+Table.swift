@@ -73,6 +73,14 @@ extension KnownKey {
     case .engineGroup: Entry(.text, .words("the service's"), "The group this engine runs as.")
     case .engineUmask: Entry(.octal, .value("\"0022\""), "Permissions taken from files its workers create.")
     case .engineLimits: Entry(.table(.limits), .words("batond's own"), "Resource limits of each worker.")
+    case .engineMemoryMax:
+      Entry(
+        .size(Self.someSize), .words("no bound"), "The most memory of a worker with all it started; then it is killed.")
+    case .engineCPUMax:
+      Entry(
+        .percent(1...100_000), .words("no bound"), "The most processor time of a worker; \"200%\" is two processors.")
+    case .enginePidsMax:
+      Entry(.integer(1...4_194_304), .words("no bound"), "The most processes and threads of a worker.")
 
     case .proveSocket: Entry(.text, .required, "The socket through which it is asked; one of the engine's, not UDP.")
     case .provePath: Entry(.text, .value("\"/\""), "The path asked for.")

@@ -35,6 +35,9 @@ package enum KnownKey: String, CaseIterable, Hashable, Sendable {
   case engineGroup = "engine.group"
   case engineUmask = "engine.umask"
   case engineLimits = "engine.limits"
+  case engineMemoryMax = "engine.memory-max"
+  case engineCPUMax = "engine.cpu-max"
+  case enginePidsMax = "engine.pids-max"
 
   case proveSocket = "prove.socket"
   case provePath = "prove.path"
@@ -208,6 +211,8 @@ extension KnownKey {
     case duration(ClosedRange<Duration>)
     case choice([String])
     case share
+    /// Of one processor, so that it may be more than the whole.
+    case percent(ClosedRange<Int>)
     case octal
     case address
     case path
@@ -252,6 +257,7 @@ extension KnownKey {
       case .duration(let range): "a duration from \"\(range.lowerBound.text)\" to \"\(range.upperBound.text)\""
       case .choice(let words): words.map { "\"\($0)\"" }.joined(separator: " or ")
       case .share: "a share from \"0%\" to \"100%\""
+      case .percent(let range): "a share of one processor from \"\(range.lowerBound)%\" to \"\(range.upperBound)%\""
       case .octal: "an octal mode from \"0000\" to \"0777\""
       case .address: "an address"
       case .path: "an absolute path"

@@ -127,6 +127,9 @@ extension RawSettings.Engine {
     group = table.text(.engineGroup)
     umask = table.text(.engineUmask)
     limits = Self.limits(&table)
+    memoryMax = table.text(.engineMemoryMax)
+    cpuMax = table.text(.engineCPUMax)
+    pidsMax = table.integer(.enginePidsMax)
     table.finish()
   }
 

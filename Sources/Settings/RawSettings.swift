@@ -57,6 +57,9 @@ struct RawSettings {
     var group: Text?
     var umask: Text?
     var limits: [(key: KnownKey, value: Limit)] = []
+    var memoryMax: Text?
+    var cpuMax: Text?
+    var pidsMax: Number?
   }
 
   struct Prove {

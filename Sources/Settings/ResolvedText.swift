@@ -119,6 +119,9 @@ extension TOMLWriter {
     pair(.engineUser, optional: engine.user)
     pair(.engineGroup, optional: engine.group)
     pair(.engineUmask, octal(engine.umask))
+    pair(.engineMemoryMax, optional: engine.bounds.memory?.text)
+    pair(.engineCPUMax, optional: engine.bounds.processorPercent.map { "\($0)%" })
+    if let processes = engine.bounds.processes { pair(.enginePidsMax, "\(processes)") } else { absent(.enginePidsMax) }
     if engine.prove == nil { absent(.engineProve) }
     if engine.watchdog == nil { absent(.engineWatchdog) }
     if engine.limits.isEmpty { absent(.engineLimits) }

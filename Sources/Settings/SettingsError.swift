@@ -42,6 +42,13 @@ package struct SettingsWarning: Hashable, Sendable, CustomStringConvertible {
   package var column: Int
   package var message: String
 
+  package init(file: String, line: Int, column: Int, message: String) {
+    self.file = file
+    self.line = line
+    self.column = column
+    self.message = message
+  }
+
   package var description: String { "\(file):\(line):\(column): warning: \(message)" }
 }
 

@@ -27,8 +27,15 @@ extension SettingsResolver {
       umask: values.octal(engine.umask, .engineUmask),
       limits: Dictionary(
         engine.limits.map { ($0.key.name, values.limit($0.value, $0.key)) }, uniquingKeysWith: { first, _ in first }),
-      user: runner(engine.user, .engineUser), group: values.group(engine.group, .engineGroup))
+      user: runner(engine.user, .engineUser), group: values.group(engine.group, .engineGroup), bounds: bounds(engine))
     return name == nil ? nil : resolved
+  }
+
+  private func bounds(_ engine: RawSettings.Engine) -> Settings.Bounds {
+    Settings.Bounds(
+      memory: values.size(engine.memoryMax, .engineMemoryMax),
+      processorPercent: engine.cpuMax.flatMap { values.percent($0, .engineCPUMax) },
+      processes: engine.pidsMax.map { values.integer($0, .enginePidsMax) })
   }
 
   /// References, in the order of the file; a name that stands twice is an error, one that is unknown is found later.

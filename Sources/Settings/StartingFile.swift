@@ -87,6 +87,9 @@ package struct StartingFile: Sendable {
     case .engineRestart: return Self.defaults(of: .restart)
     case .engineDrain: return "{ save = \(TomlText.list(command + ["save"])) }"
     case .engineLimits: return "{ nofile = 65536 }"
+    case .engineMemoryMax: return "\"1G\""
+    case .engineCPUMax: return "\"200%\""
+    case .enginePidsMax: return "512"
     case .engineWatchdog: return "\"10s\""
     case .handoverTrial: return "{ share = \"5%\", for = \"10s\" }"
     case .shutdownIntake: return "\"2s\""

@@ -186,7 +186,7 @@ enum Correction {
       case .table, .array, .float, .boolean, .date: nil
       }
     case .duration, .durationOrTable: return asNumber(node).map { "\"\($0)s\"" }
-    case .share: return asNumber(node).map { "\"\($0)%\"" }
+    case .share, .percent: return asNumber(node).map { "\"\($0)%\"" }
     case .octal:
       guard case .integer(let number) = node.value, (0...0o777).contains(number) else { return nil }
       let digits = String(number, radix: 8)

@@ -71,6 +71,20 @@ struct ValueReader {
     return .none
   }
 
+  /// `"150%"`: whole percents, also above the whole.
+  func percent(_ raw: Located<String>, _ key: KnownKey) -> Int? {
+    guard case .percent(let range) = key.entry.form else { return nil }
+    let digits = raw.value.hasSuffix("%") ? raw.value.dropLast() : raw.value[...]
+    let isNumber = (1...7).contains(digits.utf8.count) && digits.utf8.allSatisfy { (0x30...0x39).contains($0) }
+    if isNumber, let number = Int(digits), range.contains(number) {
+      if digits.count < raw.value.count { return number }
+      refuse(quoted(raw.value), key, at: raw.position, hint: "write \(key.name) = \"\(number)%\"")
+    } else {
+      refuse(quoted(raw.value), key, at: raw.position)
+    }
+    return nil
+  }
+
   func limit(_ raw: RawSettings.Limit, _ key: KnownKey) -> Settings.Limit {
     switch raw {
     case .number(let number):

@@ -4,11 +4,14 @@ package import Vocabulary
 package enum ExitReason: Hashable, Sendable, CustomStringConvertible {
   case exited(Int32)
   case signalled(Int32)
+  /// Killed by the kernel. Not sure where it does not count kills by cgroup: then one was killed somewhere on the host.
+  case outOfMemory(isSure: Bool)
 
   package var description: String {
     switch self {
     case .exited(let code): "exit status \(code)"
     case .signalled(let signal): "signal \(signal)"
+    case .outOfMemory: "signal 9 for want of memory"
     }
   }
 }

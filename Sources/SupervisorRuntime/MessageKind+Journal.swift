@@ -20,6 +20,7 @@ extension MessageKind {
     case .workerReady: MessageID(0x1a7e3f3beac17008, 0x339d77740e882eb5)
     case .workerExited: MessageID(0x6866e40b5e4db231, 0xf2b0eecc0882a714)
     case .workerStopped: MessageID(0xfe0683b94efb041e, 0xa6e53d49e48c0746)
+    case .workerOutOfMemory: MessageID(0x300b3f6aa5eff3cc, 0x89bce6fb9679056d)
     case .workerFault: MessageID(0x35fc3d38280adb20, 0xe48843b3acb25cf4)
     case .workerWaits: MessageID(0xe05682078a1ab683, 0x77d345321520d89f)
     case .workerKilled: MessageID(0x8a567539e342c343, 0x6ca05ef16903b4e0)
@@ -40,6 +41,7 @@ extension MessageKind {
     case .stopped: MessageID(0xd3ce2435e12e0d57, 0xd03981ebcdddb1e3)
     case .ledgerUnavailable: MessageID(0x02d9a4f4418a8980, 0x6f93af83d7fd9939)
     case .ledgerRecovered: MessageID(0xa487ecde2852da17, 0xdb4573d9cbabd31d)
+    case .leftoversEnded: MessageID(0x03d73fbe362a7ba5, 0xf8231598349698ee)
     case .outputDropped: MessageID(0xfded3a2587ecd319, 0x61976eddc5b1e3c3)
     }
   }
@@ -48,8 +50,9 @@ extension MessageKind {
   package var priority: LogPriority {
     switch self {
     case .engineFailed, .settingsRefused, .operationRefused, .upgradeRefused, .handoverAborted, .listenerRefused: .error
-    case .workerFault, .workerExited, .workerKilled, .drainCut, .listenerLeft, .listenerShared, .shutdownCut,
-      .stageCommandFailed, .recovered, .crashMemoryTrouble, .ledgerUnavailable, .outputDropped:
+    case .workerFault, .workerExited, .workerOutOfMemory, .workerKilled, .drainCut, .leftoversEnded, .listenerLeft,
+      .listenerShared, .shutdownCut, .stageCommandFailed, .recovered, .crashMemoryTrouble, .ledgerUnavailable,
+      .outputDropped:
       .warning
     case .serviceStarted, .ledgerRecovered, .generationServing, .engineScaled, .shutdownStarted, .upgraded, .stopped:
       .notice

@@ -20,6 +20,8 @@ package enum MessageKind: String, Hashable, Sendable, CaseIterable {
   case workerExited = "worker-exited"
   /// Ended as asked.
   case workerStopped = "worker-stopped"
+  /// A process of it was killed by the kernel for want of memory.
+  case workerOutOfMemory = "worker-out-of-memory"
   case workerFault = "worker-fault"
   case workerWaits = "worker-waits"
   case workerKilled = "worker-killed"
@@ -44,4 +46,6 @@ package enum MessageKind: String, Hashable, Sendable, CaseIterable {
   case ledgerUnavailable = "ledger-unavailable"
   case ledgerRecovered = "ledger-recovered"
   case outputDropped = "output-dropped"
+  /// What workers of a supervisor that died left behind.
+  case leftoversEnded = "leftovers-ended"
 }

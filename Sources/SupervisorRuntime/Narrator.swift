@@ -34,8 +34,7 @@ struct Narrator {
     case .settingsRefused(let text, let operation): refused(text, operation)
     case .workerStarting(let id): about(id, .workerStarted, "\(id.label) starts")
     case .workerReady(let id): about(id, .workerReady, "\(id.label) is ready")
-    case .workerExited(let id, let reason, let wanted):
-      about(id, wanted ? .workerStopped : .workerExited, "\(id.label) ended with \(reason.text)", reason: reason.text)
+    case .workerExited(let id, let reason, let wanted): exited(id, reason, wanted)
     case .workerFault(let id, let fault):
       about(id, .workerFault, "\(id.label) \(fault.text)", reason: fault.text)
     case .workerWaits(let id, let wait): about(id, .workerWaits, "\(id.label) is started again in \(wait.text)")
@@ -60,6 +59,15 @@ struct Narrator {
     happening.operation = operation
     happening.reason = text
     return happening
+  }
+
+  private func exited(_ id: WorkerID, _ reason: ExitReason, _ wanted: Bool) -> Happening {
+    let kind: MessageKind =
+      switch reason {
+      case .outOfMemory: .workerOutOfMemory
+      case .exited, .signalled: wanted ? .workerStopped : .workerExited
+      }
+    return about(id, kind, "\(id.label) ended with \(reason.text)", reason: reason.text)
   }
 
   private func givenUp(_ id: WorkerID, _ fault: WorkerFault, _ crashes: Int) -> Happening {

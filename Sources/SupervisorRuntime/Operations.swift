@@ -122,6 +122,7 @@ extension Refusal {
     switch self {
     case .settings: "correct the settings; baton check shows every error"
     case .release: "name a release that lies in the directory releases/ of the service"
+    case .worker(_, .exited(.outOfMemory)): "give it more memory, by memory-max, the unit's MemoryMax= or the host"
     case .worker(_, .exited): "see its last lines and baton logs, correct it and try again"
     case .worker(_, .notReady): "see baton logs; a program that needs longer takes a larger start-timeout"
     case .worker(_, .spawn): "correct the command or its permissions and try again"

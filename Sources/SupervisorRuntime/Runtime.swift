@@ -91,6 +91,7 @@ package final class Runtime {
   // MARK: Asked from outside
 
   package func start(completion: @escaping (OperationOutcome) -> Void) {
+    workers.endLeftovers()
     send(.start(operations.begin(.start, at: .monotonicNow(), completion: completion)))
   }
 
@@ -259,7 +260,7 @@ package final class Runtime {
   private func loaded(_ generation: ResolvedGeneration, _ warnings: [String], _ operation: OperationID) {
     generations[generation.id] = generation
     generationChanged(generation)
-    settingsWarnings = warnings + generation.weaknesses
+    settingsWarnings = warnings + generation.weaknesses + workers.weaknesses(of: generation.settings)
     send(.settingsLoaded(operation, generation.plan))
   }
 
@@ -288,7 +289,7 @@ package final class Runtime {
         bindings[name].flatMap { listeners.descriptor(of: $0) }.map { (name, $0) }
       }
       workers.spawn(id, engine, generation, sockets: sockets)
-    case .terminate(let id): workers.signal(id, .terminate)
+    case .terminate(let id): workers.terminate(id)
     case .abort(let id): workers.signal(id, .abort)
     case .kill(let id): workers.kill(id)
     default: break

@@ -9,6 +9,8 @@ extension Supervision.ExitReason {
     switch self {
     case .exited(let code): "exit status \(code)"
     case .signalled(let number): "\(Signal(number))"
+    case .outOfMemory(isSure: true): "SIGKILL by the kernel, for want of memory (OOM)"
+    case .outOfMemory(isSure: false): "SIGKILL, most likely by the kernel for want of memory (OOM)"
     }
   }
 }

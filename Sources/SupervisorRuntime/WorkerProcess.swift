@@ -25,6 +25,8 @@ package final class WorkerProcess {
   var statusText: String?
   var notified: (Notification) -> Void = { _ in }
   var printed: (Line) -> Void = { _ in }
+  /// The kernel killed a process of it for want of memory.
+  var lostMemory: () -> Void = {}
   private(set) var hasExited = false
   /// All of it was told to die, and is told again as long as something is found.
   var isKilled = false
@@ -38,6 +40,9 @@ package final class WorkerProcess {
   private let output: WorkerOutput
   private var emptiness: TimerToken?
   private var strangersTold = false
+  private var memoryRegistration: EventLoop.Registration?
+  private var memoryKills: UInt64 = 0
+  private var memoryLook: TimerToken?
 
   /// Spawns it. What was made for a start that fails is undone by the objects themselves.
   init(
@@ -101,6 +106,7 @@ package final class WorkerProcess {
     output = try WorkerOutput(loop: loop, resuming: streams, lastLines: saved.lastLines, budget: budget)
     pidfd = saved.hasExited ? Descriptor(owning: -1) : try Descriptor.process(saved.pid)
     containment.resume(saved.pid, hasExited: saved.hasExited)
+    memoryKills = containment.outOfMemoryKills ?? 0
     listen()
   }
 
@@ -153,6 +159,31 @@ package final class WorkerProcess {
     output.printed = { [unowned self] in printed(Line(isError: $0 == .error, text: $1)) }
     // Registering fails only when the kernel has no memory for it; the worker then counts as silent and is found late.
     notifyRegistration = try? loop.register(notifyDescriptor, events: .read) { [unowned self] _ in receive() }
+    if let events = containment.memoryEvents {
+      memoryRegistration = try? loop.register(events, events: .priority) { [unowned self] _ in
+        memoryChanged(events)
+      }
+    }
+  }
+
+  /// Whether the kernel has killed a process of it for want of memory since the last look; nil where it does not count.
+  func takeMemoryKills() -> Bool? {
+    guard let kills = containment.outOfMemoryKills else { return nil }
+    defer { memoryKills = kills }
+    return kills > memoryKills
+  }
+
+  /// Its memory.events changed, for whatever reason: that is told up to a hundred times a second. Looked at once it is
+  /// known whether the main process was the one.
+  private func memoryChanged(_ events: Descriptor) {
+    var text = [UInt8](repeating: 0, count: 256)
+    _ = pread(events.raw, &text, text.count, 0)
+    guard memoryLook == nil, let kills = containment.outOfMemoryKills, kills > memoryKills else { return }
+    memoryLook = loop.schedule(after: .milliseconds(200)) { [weak self] in
+      guard let self else { return }
+      memoryLook = nil
+      if !hasExited, takeMemoryKills() == true { lostMemory() }
+    }
   }
 
   /// Only what comes from the worker's own processes counts. A flood is taken in portions: the loop goes on in between.
@@ -191,7 +222,9 @@ package final class WorkerProcess {
 
   func close() {
     loop.cancel(emptiness)
+    loop.cancel(memoryLook)
     notifyRegistration?.cancel()
+    memoryRegistration?.cancel()
     output.close()
     containment.remove()
   }

@@ -26,6 +26,8 @@ package final class Workers {
   private var budgets: [EngineName: OutputBudget] = [:]
 
   private static let keptTails = 64
+  /// In the whole host, when it was last looked at: of use where cgroups do not count.
+  private var knownMemoryKills = WantOfMemory.kills()
 
   package init(
     loop: EventLoop, service: ServiceName, notifyDirectory: String, containments: ContainmentFactory,
@@ -51,6 +53,7 @@ package final class Workers {
     let run = Self.name(of: id)
     let path = "\(notifyDirectory)/\(run)"
     let containment = containments.make(run, marker: "NOTIFY_SOCKET=\(path)") { [children] in children.orphans() }
+    containment.bound(by: engine.bounds.ofCgroup)
     do throws(WorkerStartError) {
       let process = try WorkerProcess(
         id: id, engine: engine, generation: generation, service: service, sockets: sockets, loop: loop,
@@ -66,8 +69,41 @@ package final class Workers {
     processes[id] = process
     process.notified = { [unowned self] in notified(id, $0) }
     process.printed = { [unowned self] in printed(id, $0) }
+    process.lostMemory = { [unowned self] in lostMemory(id) }
     if !process.hasExited { children.watch(process.pid) { [unowned self] in exited(id, $0) } }
   }
+
+  // MARK: Bounds, and an earlier life
+
+  /// What of an engine's bounds is not in force here, one sentence each.
+  func weaknesses(of settings: Settings) -> [String] {
+    let missing = containments.missing(Set(settings.engines.flatMap { $0.bounds.keys.map(\.controller) }))
+    let why =
+      containments.usesCgroups
+      ? "the unit's cgroup lacks the controller" : "no cgroup is delegated to batond, with the controller"
+    return settings.engines.flatMap { engine in
+      engine.bounds.keys.filter { missing.contains($0.controller) }.map {
+        "engine \(engine.name): \($0.key) is not in force: \(why) \($0.controller)"
+      }
+    }
+  }
+
+  /// Ends what workers of an earlier supervisor of this service left behind, and waits for it. Before anything starts.
+  func endLeftovers() {
+    let leftovers = containments.endLeftovers(
+      marker: "NOTIFY_SOCKET=\(notifyDirectory)/", within: Self.leftoverTime)
+    guard !leftovers.found.isEmpty else { return }
+    let names = { (list: [ProcessName]) in
+      list.prefix(5).map { "\($0.pid) \($0.command)" }.joined(separator: ", ") + (list.count > 5 ? ", …" : "")
+    }
+    report(
+      Happening(
+        .leftoversEnded,
+        "ended what an earlier batond left behind: \(names(leftovers.found))"
+          + (leftovers.left.isEmpty ? "" : "; still there: \(names(leftovers.left))")))
+  }
+
+  private static let leftoverTime = Duration.seconds(5)
 
   // MARK: Over an upgrade
 
@@ -122,6 +158,12 @@ package final class Workers {
     process.signal(signal)
   }
 
+  /// One that is stopped (SIGSTOP) goes on, so that it hears of it.
+  func terminate(_ id: WorkerID) {
+    signal(id, .terminate)
+    signal(id, .continue)
+  }
+
   /// Everything that belongs to it. `emptied` follows, also when nothing was left.
   func kill(_ id: WorkerID) {
     guard let process = processes[id] else { return send(.emptied(id)) }
@@ -134,8 +176,27 @@ package final class Workers {
     guard let process = processes[id] else { return }
     process.exited()
     remember(id, process.lastLines)
-    send(.exited(id, exit.reason))
+    send(.exited(id, reason(exit, of: process)))
     checkEmpty(id)
+  }
+
+  private func reason(_ exit: ChildExit, of process: WorkerProcess) -> ExitReason {
+    guard exit == .signalled(SIGKILL), !process.isKilled else { return exit.reason }
+    if let hasLost = process.takeMemoryKills() { return hasLost ? .outOfMemory(isSure: true) : exit.reason }
+    let kills = WantOfMemory.kills()
+    defer { knownMemoryKills = kills }
+    return kills > knownMemoryKills ? .outOfMemory(isSure: false) : exit.reason
+  }
+
+  /// The kernel killed a process of it, and not the main one.
+  private func lostMemory(_ id: WorkerID) {
+    var happening = Happening(
+      .workerOutOfMemory, "the kernel killed a process of \(id.label) for want of memory (OOM); the worker goes on")
+    happening.engine = id.engine
+    happening.worker = id
+    happening.generation = id.generation
+    happening.pid = pid(of: id)
+    report(happening)
   }
 
   /// Whenever children were reaped, what is left of a worker may have been among them.

@@ -68,7 +68,7 @@ final class Service {
       })
     let workers = Workers(
       loop: loop, service: arguments.name, notifyDirectory: "\(directories.runtime)/worker",
-      containments: ContainmentFactory(), children: children)
+      containments: ContainmentFactory(dividing: true), children: children)
     workers.printed = { [logger] in logger.log($1, of: $0) }
     let prefix = Self.prefix()
     runtime = Self.runtime(arguments, directories, loop, manager, history, listeners, workers, prefix)

@@ -128,6 +128,10 @@ struct ExaminationTests {
   @Test func theHostIsComparedWithTheSockets() throws {
     #expect(try Self.findings(host: { $0.somaxconn = 128 }).map(\.id) == ["backlog"])
     #expect(try Self.findings(host: { $0.somaxconn = nil }) == [])
+    #expect(try Self.findings(host: { $0.controllers = [] }) == [])
+    let bounded = try Self.findings(settings: "pids-max = 9", host: { $0.controllers = ["memory"] })
+    #expect(bounded.map(\.id) == ["cgroup-controllers"])
+    #expect(bounded.first?.what.contains("pids-max of engine web") == true)
     #expect(try Self.findings(host: { $0.migratesRequests = true }).map(\.id) == ["tcp-migrate-req"])
     #expect(
       try Self.findings(settings: "[handover]\nsteering = \"off\"", host: { $0.migratesRequests = true }) == [])

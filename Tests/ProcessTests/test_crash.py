@@ -72,6 +72,29 @@ class Replacement(unittest.TestCase):
             self.assertEqual({answer.release for answer in http.asks(supervisor.of.port, 20)}, {"r1"})
 
 
+class Leftovers(unittest.TestCase):
+    """batond dies where nobody clears up after it: the next one does, before it starts anything."""
+
+    def test_workers_of_a_dead_supervisor_are_gone_before_an_exclusive_engine_starts(self):
+        def exclusive(made):
+            made.engines["robots"] = made.idle(handover="exclusive")
+
+        with running(exclusive) as supervisor:
+            old = supervisor.pids("robots") + supervisor.pids()
+            self.assertEqual(len(old), 3)
+            # They hear of nothing, and a SIGTERM would wait for ever.
+            os.kill(old[0], signal.SIGSTOP)
+            supervisor.signal(signal.SIGKILL)
+            supervisor.wait()
+            self.assertTrue(all(proc.alive(pid) for pid in old))
+            supervisor.start()
+            supervisor.wait_serving()
+            self.assertFalse([pid for pid in old if proc.alive(pid)])
+            self.assertIn(f"{old[0]} fixture-service", supervisor.log())
+            kinds = [event["kind"] for event in supervisor.call("Events")["events"]]
+            self.assertEqual(kinds[kinds.index("leftovers-ended"):].count("worker-started"), 3)
+
+
 class GivingUp(unittest.TestCase):
     def test_an_engine_that_keeps_crashing_is_failed_and_the_rest_goes_on(self):
         def with_crasher(made):

@@ -33,6 +33,9 @@ let example = """
   restart       = { delay = "200ms", max-delay = "1m", give-up-after = 5 }
   environment   = { GOGC = "50" }
   umask         = "0027"
+  memory-max    = "1G"
+  cpu-max       = "150%"
+  pids-max      = 64
   limits        = { nofile = 65536, core = "0:unlimited", stack = "unlimited" }
 
   [engine.robots]
@@ -83,6 +86,8 @@ let example = """
     #expect(web.restart.healthyAfter == .seconds(30))
     #expect(web.umask == 0o027)
     #expect(
+      web.bounds == Settings.Bounds(memory: ByteCount(1 << 30), processorPercent: 150, processes: 64))
+    #expect(
       web.limits == [
         "nofile": Settings.Limit(soft: 65_536, hard: 65_536), "core": Settings.Limit(soft: 0, hard: nil),
         "stack": Settings.Limit(soft: nil, hard: nil),
@@ -124,6 +129,7 @@ let example = """
     #expect(engine.stage == .engines)
     #expect(engine.umask == 0o022)
     #expect(engine.limits.isEmpty)
+    #expect(engine.bounds == Settings.Bounds())
     #expect(
       settings.handover
         == Settings.Handover(

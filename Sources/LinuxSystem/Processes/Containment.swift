@@ -1,6 +1,3 @@
-import CLinux
-import Glibc
-
 /// A process as a report names it.
 package struct ProcessName: Hashable, Sendable {
   package let pid: Int32
@@ -26,16 +23,27 @@ package protocol Containment: AnyObject {
   /// SIGKILL to all of it. Stopped and frozen ones die too.
   func killAll()
   func members() -> [ProcessName]
+  /// To be said before the main process is spawned.
+  func bound(by bounds: CgroupBounds)
+  /// How many of its processes the kernel has killed for want of memory; nil where it does not count them.
+  var outOfMemoryKills: UInt64? { get }
+  /// Has ``EventLoop/Events/priority`` until it is read when that may have changed; nil where nobody tells.
+  var memoryEvents: Descriptor? { get }
   /// Gives back what was made for it, once it is empty.
   func remove()
 }
 
 /// Makes containments: cgroups where systemd has delegated ours (`Delegate=yes`), else by session and descent.
-package struct ContainmentFactory {
-  private let delegated: String?
+package struct ContainmentFactory: Sendable {
+  private let delegated: DelegatedCgroup?
 
   /// Looks once whether our own cgroup is delegated to us. Source: systemd.resource-control(5), cgroups(7).
-  package init() { delegated = Cgroup.delegatedDirectory() }
+  ///
+  /// - Parameter dividing: this process gets a cgroup of its own within it, so that the others can be bounded.
+  package init(dividing: Bool = false) {
+    delegated = DelegatedCgroup()
+    if dividing { delegated?.divide() }
+  }
 
   package var usesCgroups: Bool { delegated != nil }
 
@@ -45,91 +53,18 @@ package struct ContainmentFactory {
   ///   - orphans: children of ours that are no worker's main process.
   /// - Returns: a containment for one worker that is yet to be spawned.
   package func make(_ label: String, marker: String, orphans: @escaping () -> [Int32]) -> any Containment {
-    if let delegated, let cgroup = Cgroup(path: "\(delegated)/\(label)") { return cgroup }
+    if let delegated, let cgroup = Cgroup(path: "\(delegated.path)/\(label)") { return cgroup }
     return ProcessSession(marker: marker, orphans: orphans)
   }
-}
 
-/// A cgroup of version 2 with one worker in it.
-final class Cgroup: Containment {
-  let cgroup: Descriptor?
-  private let path: String
-
-  /// nil when it cannot be made: the caller falls back to sessions.
-  init?(path: String) {
-    self.path = path
-    guard mkdir(path, 0o755) == 0 || errno == EEXIST,
-      let directory = try? Descriptor.open(path, flags: O_RDONLY | O_DIRECTORY)
-    else { return nil }
-    cgroup = directory
+  /// Of these controllers, those that do not bound workers here.
+  package func missing(_ controllers: Set<String>) -> Set<String> {
+    guard let delegated else { return controllers }
+    return controllers.filter { !delegated.enable($0) }
   }
 
-  func adopt(_ pid: Int32) {}
-  func resume(_ pid: Int32, hasExited: Bool) {}
-
-  func contains(_ pid: Int32) -> Bool {
-    guard let place = Cgroup.path(of: "\(pid)") else { return false }
-    let name = path.split(separator: "/").last.map(String.init) ?? ""
-    return place.split(separator: "/").contains(Substring(name))
-  }
-
-  /// Only a cgroup that is gone counts as empty unread: without descriptors to look, something may still live in it.
-  var isEmpty: Bool {
-    do throws(SystemError) {
-      let text = try readFile("\(path)/cgroup.events")
-      return String(decoding: text, as: UTF8.self).split(separator: "\n").contains("populated 0")
-    } catch { return error.errno == ENOENT || error.errno == ENODEV }
-  }
-
-  func killAll() {
-    if let control = try? Descriptor.open("\(path)/cgroup.kill", flags: O_WRONLY), write(control.raw, "1", 1) == 1 {
-      return
-    }
-    // Before Linux 5.14 there is no cgroup.kill.
-    for member in members() { kill(member.pid, SIGKILL) }
-  }
-
-  func members() -> [ProcessName] {
-    Self.pids(in: path).map { ProcessName(pid: $0, command: ProcessTree.command(of: $0)) }
-  }
-
-  func remove() { Self.remove(path) }
-
-  private static func remove(_ path: String) {
-    for name in (try? directoryEntries(path)) ?? [] where !name.contains(".") { remove("\(path)/\(name)") }
-    rmdir(path)
-  }
-
-  private static func pids(in path: String) -> [Int32] {
-    let own = (try? readFile("\(path)/cgroup.procs")).map { String(decoding: $0, as: UTF8.self) } ?? ""
-    let nested = ((try? directoryEntries(path)) ?? []).filter { !$0.contains(".") }.flatMap {
-      pids(in: "\(path)/\($0)")
-    }
-    return own.split(separator: "\n").compactMap { Int32($0) } + nested
-  }
-
-  /// The path of a process in version 2's hierarchy: `0::/system.slice/…`.
-  private static func path(of process: String) -> String? {
-    guard let text = try? readFile("/proc/\(process)/cgroup") else { return nil }
-    let line = String(decoding: text, as: UTF8.self).split(separator: "\n").first { $0.hasPrefix("0::") }
-    return line.map { String($0.dropFirst(3)) }
-  }
-
-  /// Our own cgroup, if systemd has marked it as ours to divide.
-  static func delegatedDirectory() -> String? {
-    guard let text = try? readFile("/proc/self/mountinfo"), let own = path(of: "self"), own != "/" else { return nil }
-    for line in String(decoding: text, as: UTF8.self).split(separator: "\n") {
-      let fields = line.split(separator: " ")
-      guard let dash = fields.firstIndex(of: "-"), dash + 1 < fields.count, fields[dash + 1] == "cgroup2",
-        fields.count > 4
-      else { continue }
-      let path = fields[4] + own
-      let directory = String(path)
-      let isOurs = ["user.delegate", "trusted.delegate"].contains { (name: String) in
-        cl_attribute(directory, name) == 0x31
-      }
-      if isOurs, access(directory, W_OK) == 0 { return directory }
-    }
-    return nil
+  /// Ends what workers of an earlier supervisor left behind; `marker` begins an environment entry only they have.
+  package func endLeftovers(marker: String, within limit: Duration) -> Leftovers {
+    Leftovers.end(in: delegated, marker: marker, within: limit)
   }
 }

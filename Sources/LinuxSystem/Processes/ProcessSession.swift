@@ -63,6 +63,10 @@ final class ProcessSession: Containment {
 
   func remove() {}
 
+  func bound(by bounds: CgroupBounds) {}
+  var outOfMemoryKills: UInt64? { nil }
+  var memoryEvents: Descriptor? { nil }
+
   private func pids() -> [Int32] {
     let led = isLeading ? [leader] + ProcessTree.descendants(of: leader) : []
     return led.filter { !ProcessTree.isZombie($0) } + children { $0 == .ours }

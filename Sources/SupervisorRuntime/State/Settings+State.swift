@@ -84,7 +84,8 @@ extension Settings.Engine: JSONValue {
       restart: try fields.required("restart"), handover: try fields.word("handover"), stage: try fields.word("stage"),
       drain: try fields.required("drain"), umask: try fields.number("umask"),
       limits: Dictionary(limits.map { ($0.name, $0.limit) }, uniquingKeysWith: { first, _ in first }),
-      user: try fields.optional("user"), group: try fields.optional("group"))
+      user: try fields.optional("user"), group: try fields.optional("group"),
+      bounds: try fields.optional("bounds") ?? Settings.Bounds())
   }
 
   package var json: JSON {
@@ -95,8 +96,21 @@ extension Settings.Engine: JSONValue {
       "restart": restart.json, "handover": .string(handover.rawValue), "stage": .string(stage.rawValue),
       "drain": drain.json, "umask": Int(umask).json,
       "limits": limits.sorted { $0.key < $1.key }.map { NamedLimit(name: $0.key, limit: $0.value) }.json,
-      "user": user?.json, "group": group?.json,
+      "user": user?.json, "group": group?.json, "bounds": bounds == Settings.Bounds() ? nil : bounds.json,
     ])
+  }
+}
+
+extension Settings.Bounds: JSONValue {
+  package init(json: JSON) throws(ShapeError) {
+    var fields = try Fields(json)
+    self.init(
+      memory: try fields.optionalWide("memory").map { ByteCount($0) }, processorPercent: try fields.optional("cpu"),
+      processes: try fields.optional("pids"))
+  }
+
+  package var json: JSON {
+    .record(["memory": memory.map { .wide($0.bytes) }, "cpu": processorPercent?.json, "pids": processes?.json])
   }
 }
 

@@ -76,7 +76,9 @@ extension SteeringGroup: JSONValue {
 extension Supervision.ExitReason: JSONValue {
   package init(json: JSON) throws(ShapeError) {
     var fields = try Fields(json)
-    if let signal: Int64 = try fields.optional("signal") {
+    if let isSure: Bool = try fields.optional("outOfMemory") {
+      self = .outOfMemory(isSure: isSure)
+    } else if let signal: Int64 = try fields.optional("signal") {
       self = .signalled(Int32(truncatingIfNeeded: signal))
     } else {
       self = .exited(try fields.number("status"))
@@ -87,6 +89,8 @@ extension Supervision.ExitReason: JSONValue {
     switch self {
     case .exited(let status): ["status": Int(status).json]
     case .signalled(let signal): ["signal": Int(signal).json]
+    // Who does not know the second reads the first.
+    case .outOfMemory(let isSure): ["signal": 9, "outOfMemory": isSure.json]
     }
   }
 }

@@ -19,7 +19,8 @@ struct Check: ParsableCommand {
   func run() throws {
     let path = try path()
     switch SettingsReader.examine(file: path) {
-    case .success(let read):
+    case .success(var read):
+      read.warnings += BoundsHere.warnings(read, file: path)
       if json {
         var members = JSON.Members()
         members.append("file", path.json)

@@ -85,6 +85,7 @@ struct Examination {
             remedy: "sysctl -w net.core.somaxconn=\(socket.backlog), and the same in /etc/sysctl.d/"))
       }
     }
+    all += bounds(host)
     if host.migratesRequests, facts.settings.handover.steering == .auto {
       all.append(
         Finding(
@@ -102,6 +103,20 @@ struct Examination {
     }
     all += strangers(host)
     return all
+  }
+
+  private func bounds(_ host: HostFacts) -> [Finding] {
+    let missing = BoundsHere.missing(facts.settings, controllers: host.controllers)
+    guard !missing.isEmpty else { return [] }
+    let controllers = Set(missing.map(\.controller)).sorted().joined(separator: ", ")
+    return [
+      Finding(
+        id: "cgroup-controllers", severity: .warning,
+        what: "this host's cgroup v2 has no controller \(controllers), so there is no "
+          + missing.map(\.text).joined(separator: ", "),
+        why: "a worker may take all the memory, processor time or processes there are",
+        remedy: "boot with systemd.unified_cgroup_hierarchy=1, so that version 1 does not hold the controllers")
+    ]
   }
 
   private func strangers(_ host: HostFacts) -> [Finding] {

@@ -54,6 +54,8 @@ struct UnitFacts {
 struct HostFacts {
   /// net.core.somaxconn: what the kernel makes of a larger backlog. nil where it cannot be read.
   var somaxconn: Int?
+  /// The controllers of this host's cgroup v2.
+  var controllers: Set<String> = ["cpu", "memory", "pids"]
   /// net.ipv4.tcp_migrate_req
   var migratesRequests = false
   /// /proc shows a user only their own processes.

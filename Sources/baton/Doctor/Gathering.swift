@@ -10,6 +10,7 @@ enum Gathering {
   static func facts(service: ServiceName, unit: String, settings: Settings) -> Facts {
     var host = HostFacts()
     host.somaxconn = number("/proc/sys/net/core/somaxconn").map(Int.init)
+    host.controllers = CgroupSupport.controllers
     host.migratesRequests = number("/proc/sys/net/ipv4/tcp_migrate_req") == 1
     host.hidesProcesses = hidesProcesses
     var mainProcess: UInt32 = 0

@@ -152,7 +152,9 @@ struct UnitJudgement {
       all.append(
         finding(
           "delegate", .warning, "Delegate= is no",
-          why: "workers get no cgroup of their own: what they start is told apart by session and descent only",
+          why: "workers get no cgroup of their own: what they start is told apart by session and descent only"
+            + (settings.engines.allSatisfy(\.bounds.keys.isEmpty)
+              ? "" : ", and memory-max, cpu-max and pids-max are not in force"),
           set: "Delegate=yes"))
     }
     return all

@@ -125,6 +125,43 @@ import Vocabulary
   }
 }
 
+/// What a supervisor that died leaves is found by the next one.
+@Suite struct LeftoversTests {
+  @Test func `by the mark in its environment, stopped or not, and whoever has another mark is left alone`() async {
+    await #expect(processExitsWith: .success) {
+      let nursery = try Nursery()
+      let one = try nursery.start("setsid sleep 1000 & echo $!; kill -STOP $$")
+      let child = try #require(Int32(try one.line()))
+      let other = try nursery.start("echo $$; sleep 1000; :")
+      _ = try other.line()
+      let leftovers = Leftovers.end(in: nil, marker: "MARK=worker-\(getpid())-1", within: .seconds(5))
+      try #require(Set(leftovers.found.map(\.pid)) == [one.pid, child])
+      try #require(leftovers.left.isEmpty && !isAlive(child) && !isAlive(one.pid))
+      try #require(!other.containment.isEmpty)
+      try #require(Leftovers.end(in: nil, marker: "MARK=worker-\(getpid())-1", within: .zero).found.isEmpty)
+      other.containment.killAll()
+      try nursery.reap { other.containment.isEmpty && one.containment.isEmpty }
+    }
+  }
+
+  @Test(.enabled(if: ContainmentTests.isRoot, "needs root and cgroup v2"))
+  func `by its cgroup, which is removed, and nothing but workers' cgroups is touched`() async {
+    await #expect(processExitsWith: .success) {
+      let directory = try CgroupDirectory()
+      for name in ["supervisor", ".control", "mine"] { try #require(mkdir("\(directory.path)/\(name)", 0o755) == 0) }
+      let nursery = try Nursery(cgroups: directory.path)
+      nursery.suffix = ".1.2.3"
+      let worker = try nursery.start("env -i setsid sleep 1000 & echo $!; exit 0")
+      let child = try #require(Int32(try worker.line()))
+      try nursery.reap { nursery.isReaped(worker) }
+      let delegated = DelegatedCgroup(path: directory.path)
+      let leftovers = Leftovers.end(in: delegated, marker: "MARK=none-\(getpid())", within: .seconds(5))
+      try #require(leftovers.found.map(\.pid) == [child] && leftovers.left.isEmpty && !isAlive(child))
+      try #require(Cgroup.children(of: directory.path).sorted() == [".control", "mine", "supervisor"])
+    }
+  }
+}
+
 /// A cgroup below the root of version 2's hierarchy, removed with all in it.
 final class CgroupDirectory {
   let name = "baton-test-\(getpid())-\(UInt32.random(in: .min ... .max))"

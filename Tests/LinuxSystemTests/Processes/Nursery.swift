@@ -10,6 +10,8 @@ final class Nursery {
   private var leaders: Set<Int32> = []
   private var number = 0
   private let parent: String?
+  /// Of the names of the workers' cgroups.
+  var suffix = ""
 
   /// `parent`: a cgroup to make the workers' cgroups in.
   init(cgroups parent: String? = nil) throws {
@@ -45,7 +47,7 @@ final class Nursery {
     let marker = "MARK=worker-\(getpid())-\(number)"
     let containment: any Containment
     if let parent {
-      containment = try #require(Cgroup(path: "\(parent)/\(number)"))
+      containment = try #require(Cgroup(path: "\(parent)/\(number)\(suffix)"))
     } else {
       containment = ProcessSession(marker: marker) { [unowned self] in
         ProcessTree.children(of: getpid()).filter { !leaders.contains($0) }

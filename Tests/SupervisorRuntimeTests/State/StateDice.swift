@@ -67,7 +67,9 @@ struct StateDice {
       handover: one(of: Settings.HandoverKind.allCases), stage: one(of: Settings.Stage.allCases),
       drain: Settings.Drain(pending: maybe(command()), save: maybe(command())), umask: 0o027,
       limits: ["nofile": Settings.Limit(soft: 1024, hard: .max), "core": Settings.Limit(soft: nil, hard: nil)],
-      user: maybe("shop"), group: maybe("shop"))
+      user: maybe("shop"), group: maybe("shop"),
+      bounds: Settings.Bounds(
+        memory: maybe(ByteCount(1 << 30)), processorPercent: maybe(150), processes: maybe(number(1...500))))
   }
 
   private mutating func settings(_ sockets: [Settings.Socket]) -> Settings {
@@ -93,7 +95,8 @@ struct StateDice {
 
   private mutating func fault() -> WorkerFault {
     one(of: [
-      .exited(.exited(3)), .exited(.signalled(9)), .notReady(within: time()), .spawn(text()), .hangs(text()),
+      .exited(.exited(3)), .exited(.signalled(9)), .exited(.outOfMemory(isSure: coin())), .notReady(within: time()),
+      .spawn(text()), .hangs(text()),
     ])
   }
 
