@@ -49,7 +49,7 @@ let package = Package(
     .target(
       name: "CArchive",
       linkerSettings: [.linkedLibrary("archive"), .linkedLibrary("zstd"), .linkedLibrary("z")]),
-    // Not linked to libpq either: only migrations of a PostgreSQL database open it.
+    // Not linked to libpq either: opened for migrations of a PostgreSQL database, and for locks in one.
     .target(name: "CPostgres", linkerSettings: [.linkedLibrary("dl")]),
     .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
     // SHA-256 at the processor's own speed in 300 KB that libarchive loads anyway; OpenSSL brings 5 MB. See docs/decisions.
@@ -71,7 +71,9 @@ let package = Package(
     layer(
       "SupervisorRuntime",
       ["Vocabulary", "LinuxSystem", "CLinux", "JSON", "Systemd", "Supervision", "Settings", "Ledger"]),
-    layer("LeaseStores", ["Vocabulary", "LinuxSystem", "Leases", "Ledger"]),
+    // A client of PostgreSQL, and how a database is named and waited for.
+    layer("Databases", ["Vocabulary", "LinuxSystem", "Deployment", "CPostgres"]),
+    layer("LeaseStores", ["Vocabulary", "LinuxSystem", "Leases", "Ledger", "Databases"]),
     // HTTP questions; in `baton`, never in `batond`.
     layer("Probing", ["Vocabulary", "LinuxSystem", "JSON", "CCurl"]),
 
@@ -85,7 +87,7 @@ let package = Package(
     layer(
       "DeploymentRuntime",
       [
-        "Vocabulary", "LinuxSystem", "CLinux", "CArchive", "CNettle", "CPostgres", "CSQLite", "JSON", "Systemd",
+        "Vocabulary", "LinuxSystem", "CLinux", "CArchive", "CNettle", "CSQLite", "Databases", "JSON", "Systemd",
         "Deployment", "Settings", "Ledger", "Probing", "ControlProtocol", "ControlClient",
       ]),
 
@@ -101,7 +103,7 @@ let package = Package(
       dependencies: [
         "Vocabulary", "LinuxSystem", "CLinux", "JSON", "Systemd", "Supervision", "Deployment", "Leases", "Settings",
         "Ledger",
-        "LeaseStores", "DeploymentRuntime", "Probing", "ControlProtocol", "ControlClient",
+        "LeaseStores", "Databases", "DeploymentRuntime", "Probing", "ControlProtocol", "ControlClient",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: strict),
 
@@ -117,11 +119,12 @@ let package = Package(
     tests(of: "Probing", ["Vocabulary", "LinuxSystem", "CLinux"]),
     tests(of: "Settings", ["Vocabulary"]),
     tests(of: "Ledger", ["Vocabulary", "LinuxSystem"]),
-    tests(of: "LeaseStores", ["Vocabulary", "LinuxSystem", "Leases", "Ledger"]),
+    tests(of: "LeaseStores", ["Vocabulary", "LinuxSystem", "Leases", "Ledger", "Databases"]),
     tests(
       of: "DeploymentRuntime",
       [
-        "Vocabulary", "LinuxSystem", "CLinux", "CArchive", "CSQLite", "JSON", "Systemd", "Deployment", "Settings",
+        "Databases", "Vocabulary", "LinuxSystem", "CLinux", "CArchive", "CSQLite", "JSON", "Systemd", "Deployment",
+        "Settings",
         "Ledger",
       ]),
     tests(of: "baton", ["Vocabulary", "Settings", "DeploymentRuntime"], name: "DoctorTests"),

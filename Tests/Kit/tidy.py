@@ -19,7 +19,7 @@ LAYERS = {
     "CArchive": 0, "CNettle": 0, "CPostgres": 0, "CCurl": 0, "JSON": 0,
     "Systemd": 1,
     "Supervision": 2, "Deployment": 2, "Leases": 2,
-    "Settings": 3, "Ledger": 3, "LeaseStores": 3, "SupervisorRuntime": 3, "Probing": 3,
+    "Settings": 3, "Ledger": 3, "Databases": 3, "LeaseStores": 3, "SupervisorRuntime": 3, "Probing": 3,
     "ControlProtocol": 4, "ControlServer": 4, "ControlClient": 4, "DeploymentRuntime": 4,
     "batond": 5, "baton": 5,
 }  # fmt: skip

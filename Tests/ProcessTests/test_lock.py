@@ -12,6 +12,7 @@ import time
 import unittest
 
 from kit import programs
+from kit.postgres import Postgres
 from kit.waiting import wait_until
 
 WAITS = "trap 'echo ended >> \"$LOG\"; exit 7' TERM; echo \"$BATON_LEASE $BATON_LEASE_TOKEN\" >> \"$LOG\"; while :; do sleep 0.05; done"
@@ -289,6 +290,28 @@ class Lock(unittest.TestCase):
             self.assertEqual(wrong.returncode, 69)
             self.assertIn("password is wrong", wrong.stderr)
             for text in (busy.stderr, listed.stdout, wrong.stderr, third.stderr.read()):
+                self.assertNotIn("hunter", text)
+
+    def test_in_a_postgresql_the_same_holds(self):
+        with Postgres() as server, Locks() as locks:
+            locks.store = f"postgresql://postgres:hunter22@/postgres?host={server.folder}"
+            first = locks.holder("job", "--ttl", "5s")
+            busy = locks.run("run", "job", "--", "true")
+            self.assertEqual(busy.returncode, 75, busy.stderr)
+            second = locks.start("run", "job", "--wait", "60s", "--", "sh", "-c", "echo second $BATON_LEASE_TOKEN >> $LOG")
+            self.assertIn("waiting for job", second.stderr.readline())
+            began = time.monotonic()
+            first.terminate()
+            self.assertEqual((second.wait(30), first.wait(30)), (0, 7))
+            self.assertLess(time.monotonic() - began, 2.5, "the poll alone takes 3 to 4 s")
+            third = locks.holder("job", "--ttl", "5s")
+            self.assertTrue(locks.listed()["job"]["held"])
+            locks.run("release", "job", "--force")
+            self.assertEqual(third.wait(30), 1)
+            locks.store = f"postgresql://postgres:hunter22@/none?host={server.folder}"
+            missing = locks.run("list")
+            self.assertEqual(missing.returncode, 69)
+            for text in (busy.stderr, missing.stderr, third.stderr.read()):
                 self.assertNotIn("hunter", text)
 
     def test_when_the_redis_goes_the_command_ends_before_the_lock_can_be_anothers(self):

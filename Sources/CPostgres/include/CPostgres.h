@@ -1,5 +1,5 @@
-// libpq, opened when it is first needed: only a deploy with migrations for PostgreSQL needs it, and baton does without it
-// otherwise.
+// libpq, opened when it is first needed: only migrations of PostgreSQL and locks that lie in one need it, and baton
+// does without it otherwise.
 #pragma once
 
 #include <postgresql/libpq-fe.h>
@@ -32,7 +32,9 @@
   F(PQclear) \
   F(PQgetCancel) \
   F(PQcancel) \
-  F(PQfreeCancel)
+  F(PQfreeCancel) \
+  F(PQnotifies) \
+  F(PQfreemem)
 
 struct cpg_library {
 #define CPG_FIELD(name) __typeof__(&name) name;

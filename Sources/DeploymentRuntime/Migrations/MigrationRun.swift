@@ -1,3 +1,4 @@
+package import Databases
 package import Deployment
 import LinuxSystem
 package import Settings

@@ -1,3 +1,4 @@
+import Databases
 import Deployment
 import LinuxSystem
 import Vocabulary

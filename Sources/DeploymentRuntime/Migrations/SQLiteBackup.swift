@@ -1,3 +1,4 @@
+import Databases
 package import Deployment
 import Glibc
 import Ledger

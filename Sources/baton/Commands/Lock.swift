@@ -23,8 +23,8 @@ struct LockCommand: ParsableCommand {
     @Option(
       help: ArgumentHelp(
         """
-        Where the locks lie: a file, or redis://[USER:PASSWORD@]HOST[:PORT][/DB] for several hosts; BATON_LOCK_STORE says \
-        it too. Users have a file each, root's is the host's.
+        Where the locks lie: a file, or, for several hosts, redis://HOST[:PORT][/DB] or postgres://HOST[:PORT]/DATABASE, \
+        with USER:PASSWORD@ in front; BATON_LOCK_STORE says it too. Users have a file each, root's is the host's.
         """,
         valueName: "store"))
     var store: String?

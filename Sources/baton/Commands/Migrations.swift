@@ -1,5 +1,6 @@
 import ArgumentParser
 import ControlProtocol
+import Databases
 import Deployment
 import DeploymentRuntime
 import JSON

@@ -1,4 +1,6 @@
 import ControlProtocol
+import Databases
+import Deployment
 import Glibc
 import LeaseStores
 import Leases
@@ -12,6 +14,7 @@ struct LockStore: Sendable, CustomStringConvertible {
     /// Ours to make, with the directories above it.
     case ownFile(String)
     case redis(RedisAddress)
+    case postgres(DatabaseAddress)
   }
 
   private let place: Place
@@ -27,13 +30,19 @@ struct LockStore: Sendable, CustomStringConvertible {
       return
     }
     let kind = String(given[..<colon.lowerBound])
-    guard ["redis", "rediss", "redis+unix"].contains(kind) else {
+    switch kind {
+    case "redis", "rediss", "redis+unix":
+      do throws(StoreError) { place = .redis(try RedisAddress(given)) } catch {
+        throw Failure(.usage, "\(error)", next: error.next)
+      }
+    case "postgres", "postgresql":
+      do throws(StepFailure) { place = .postgres(try DatabaseAddress(given)) } catch {
+        throw Failure(.usage, error.what, next: "it is postgres://[USER[:PASSWORD]@]HOST[:PORT]/DATABASE")
+      }
+    default:
       throw Failure(
         .usage, "there is no store of the kind \(plain(kind))",
-        next: "--store takes the path of a file, or redis://[USER:PASSWORD@]HOST[:PORT][/DB]")
-    }
-    do throws(StoreError) { place = .redis(try RedisAddress(given)) } catch {
-      throw Failure(.usage, "\(error)", next: error.next)
+        next: "--store takes the path of a file, redis://HOST[:PORT][/DB], or postgres://HOST[:PORT]/DATABASE")
     }
   }
 
@@ -49,6 +58,7 @@ struct LockStore: Sendable, CustomStringConvertible {
     switch place {
     case .file(let path), .ownFile(let path): path
     case .redis(let address): "\(address)"
+    case .postgres(let address): "\(address)"
     }
   }
 
@@ -56,19 +66,21 @@ struct LockStore: Sendable, CustomStringConvertible {
   var exists: Bool {
     switch place {
     case .file(let path), .ownFile(let path): access(path, F_OK) == 0
-    case .redis: true
+    case .redis, .postgres: true
     }
   }
 
   func open(_ claimant: Claimant, listens: Bool) throws(StoreError) -> any LeaseStore {
+    let patience = LeaseTiming(timeToLive: claimant.timeToLive).retry
     switch place {
     case .file(let path): return try LocalLeaseStore(path: path, claimant: claimant, listens: listens)
     case .ownFile(let path):
       Self.makeDirectories(above: path)
       return try LocalLeaseStore(path: path, claimant: claimant, listens: listens)
     case .redis(let address):
-      let patience = LeaseTiming(timeToLive: claimant.timeToLive).retry
       return RedisLeaseStore(address, claimant: claimant, listens: listens, patience: patience)
+    case .postgres(let address):
+      return try PostgresLeaseStore(address, claimant: claimant, listens: listens, patience: patience)
     }
   }
 

@@ -85,7 +85,7 @@ final class LocalPlace: Place {
 
 /// The stores there are on this machine.
 enum PlaceKind: String, CaseIterable, CustomTestStringConvertible {
-  case local, redis
+  case local, redis, postgres
 
   var testDescription: String { rawValue }
 
@@ -93,6 +93,7 @@ enum PlaceKind: String, CaseIterable, CustomTestStringConvertible {
     switch self {
     case .local: try LocalPlace()
     case .redis: try RedisPlace()
+    case .postgres: try PostgresPlace()
     }
   }
 }

@@ -1,19 +1,19 @@
 import Glibc
-import LinuxSystem
-import Vocabulary
+package import LinuxSystem
+package import Vocabulary
 
 /// How long a database is waited for, and by whom the wait is ended.
-struct DatabasePatience {
-  let deadline: Instant
-  let abort: Descriptor?
+package struct DatabasePatience {
+  package let deadline: Instant
+  package let abort: Descriptor?
 
-  enum Outcome: Hashable {
+  package enum Outcome: Hashable {
     case ready
     case aborted
     case late
   }
 
-  init(_ limit: Duration, abort: Descriptor?) {
+  package init(_ limit: Duration, abort: Descriptor?) {
     deadline = Instant.monotonicNow() + limit
     self.abort = abort
   }
@@ -24,27 +24,27 @@ struct DatabasePatience {
   }
 
   /// The same, ending earlier.
-  func atMost(_ limit: Duration) -> DatabasePatience {
+  package func atMost(_ limit: Duration) -> DatabasePatience {
     DatabasePatience(deadline: min(deadline, Instant.monotonicNow() + limit), abort: abort)
   }
 
-  var left: Duration { max(.zero, deadline - Instant.monotonicNow()) }
+  package var left: Duration { max(.zero, deadline - Instant.monotonicNow()) }
 
   /// Waits so long, unless the abort or the deadline comes first: between two looks at what tells nothing by itself.
-  func pause(_ limit: Duration) -> Outcome {
+  package func pause(_ limit: Duration) -> Outcome {
     let outcome = atMost(limit).wait()
     return outcome == .late && left > .zero ? .ready : outcome
   }
 
   /// Whether to go on, without waiting.
-  func look() -> Outcome {
+  package func look() -> Outcome {
     var aborted = pollfd(fd: abort?.raw ?? -1, events: Int16(POLLIN), revents: 0)
     if poll(&aborted, 1, 0) > 0 { return .aborted }
     return left == .zero ? .late : .ready
   }
 
   /// Waits for `events` of a descriptor; with none only for the abort and the deadline. Source: poll(2).
-  func wait(_ descriptor: Int32 = -1, _ events: Int32 = 0) -> Outcome {
+  package func wait(_ descriptor: Int32 = -1, _ events: Int32 = 0) -> Outcome {
     while true {
       var waited = [
         pollfd(fd: descriptor, events: Int16(events), revents: 0),

@@ -54,7 +54,7 @@ package struct DatabaseAddress: Hashable, Sendable, CustomStringConvertible {
   }
 
   /// The text without the password, raw and decoded, wherever a library may have put it.
-  func scrub(_ text: String) -> String { secrets.reduce(text) { $0.replacing($1, with: "***") } }
+  package func scrub(_ text: String) -> String { secrets.reduce(text) { $0.replacing($1, with: "***") } }
 
   // MARK: Parts of the URL
 

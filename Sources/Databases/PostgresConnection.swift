@@ -1,18 +1,20 @@
 import CPostgres
 import Glibc
-import LinuxSystem
+package import LinuxSystem
 import Vocabulary
 
 /// A connection to a PostgreSQL server, for one thread. Every call waits at most as long as its patience lasts, and ends
 /// at once when a person asks for it: what runs on the server is cancelled then. Source: libpq's documentation, §34.4.
-final class PostgresConnection {
+package final class PostgresConnection {
   private let library: cpg_library
   private let handle: OpaquePointer
   private let address: DatabaseAddress
   private var notices = NoticeBox()
 
   /// Connects. `url` may hold a password: it goes to libpq in memory, never to a command line or a message.
-  init(_ address: DatabaseAddress, url: String, name: String, _ patience: DatabasePatience) throws(DatabaseError) {
+  package init(_ address: DatabaseAddress, url: String, name: String, _ patience: DatabasePatience)
+    throws(DatabaseError)
+  {
     self.address = address
     var reason: UnsafePointer<CChar>?
     guard let library = cpg_load(&reason)?.pointee else {
@@ -83,30 +85,31 @@ final class PostgresConnection {
   }
 
   /// `150004` is 15.4.
-  var serverVersion: Int32 { library.PQserverVersion(handle) }
+  package var serverVersion: Int32 { library.PQserverVersion(handle) }
 
-  var isInTransaction: Bool {
+  package var isInTransaction: Bool {
     let status = library.PQtransactionStatus(handle)
     return status == PQTRANS_INTRANS || status == PQTRANS_INERROR
   }
 
   /// What the server remarked since the last time; at most ``NoticeBox/limit``.
-  func takeNotices() -> [String] {
+  package func takeNotices() -> [String] {
     defer { notices.lines = [] }
     return notices.lines
   }
 
   // MARK: Queries
 
-  struct Answer {
-    var rows: [[String?]] = []
+  package struct Answer {
+    package var rows: [[String?]] = []
     /// `COMMIT`, `INSERT 0 1`
-    var tag = ""
+    package var tag = ""
   }
 
   /// Runs exactly one statement: the extended protocol refuses two, so that what was looked at is what runs.
   @discardableResult
-  func query(_ sql: String, _ parameters: [String?] = [], _ patience: DatabasePatience) throws(DatabaseError) -> Answer
+  package func query(_ sql: String, _ parameters: [String?] = [], _ patience: DatabasePatience) throws(DatabaseError)
+    -> Answer
   {
     let values = parameters.map { $0.map { strdup($0) } ?? nil }
     defer { for value in values { free(value) } }
@@ -186,6 +189,25 @@ final class PostgresConnection {
     var words = [CChar](repeating: 0, count: 256)
     _ = library.PQcancel(cancel, &words, Int32(words.count))
     library.PQfreeCancel(cancel)
+  }
+
+  // MARK: Notifications
+
+  /// A second number for the connection's socket: readable when the server has something to say.
+  package func socket() throws(SystemError) -> Descriptor {
+    let raw = library.PQsocket(handle)
+    return Descriptor(owning: try retrying("duplicate", "fd \(raw)") { fcntl(raw, F_DUPFD_CLOEXEC, 0) })
+  }
+
+  /// What `LISTEN` brought since the last time: the payload of each NOTIFY.
+  package func takeNotifications() throws(DatabaseError) -> [String] {
+    guard library.PQconsumeInput(handle) == 1 else { throw connectionError() }
+    var payloads: [String] = []
+    while let notification = library.PQnotifies(handle) {
+      payloads.append(notification.pointee.extra.map { String(cString: $0) } ?? "")
+      library.PQfreemem(notification)
+    }
+    return payloads
   }
 
   // MARK: Words of the server
