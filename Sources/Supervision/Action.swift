@@ -6,6 +6,8 @@ package enum Action: Hashable, Sendable {
   /// Reads settings and environment anew and resolves the release, the one that the operation asked for or else that
   /// of `current`. Answer: `settingsLoaded`, `settingsRefused` or `releaseRefused`.
   case loadSettings(OperationID, as: GenerationID)
+  /// As `loadSettings`, from what the other generation was resolved to. Answer: `settingsLoaded` or `settingsRefused`.
+  case repeatSettings(OperationID, of: GenerationID, as: GenerationID)
   /// Ends an operation: the caller gets the verdict.
   case finish(OperationID, Verdict)
   /// Nothing of this generation is left; its resolved settings may go.
@@ -20,7 +22,7 @@ package enum Action: Hashable, Sendable {
   /// Whatever copies there are, it leaves its group now; one that is not there (any more) is no error.
   case close(ListenerID)
   case relisten(ListenerID)
-  /// Answer: `quiet`, within a bound, unless it is closed before.
+  /// Answer: `quiet`, within a bound, unless it is closed before. At once where something waits and nobody takes it.
   case watchQuiet(ListenerID)
 
   // Workers
@@ -117,6 +119,8 @@ package enum Note: Hashable, Sendable {
   case listenerLeft(ListenerID)
   /// What the old listener still held when it was retired.
   case listenerRetired(ListenerID, unfinished: Int)
+  /// What a crash left in it cannot be given to a worker: engines of this address never run twice.
+  case queueGivenUp(ListenerID)
   case shutdownStarted(ShutdownCause, timeout: Duration)
   case stageEnded(Stage, took: Duration, cut: [WorkerID])
   case shutdownEnded(took: Duration, cut: Int)

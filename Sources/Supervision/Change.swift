@@ -35,6 +35,8 @@ package struct Change: Hashable, Sendable {
   package let candidate: GenerationID
   /// How long the candidate may wait for `holdReleased`; nil: it does not wait.
   package let hold: Duration?
+  /// The generation that serves once more, for connections that wait in a listener which a crash left.
+  package let isRepeat: Bool
   package internal(set) var step: Step = .loading
   /// The engines of the candidate that never run beside those of another generation, in the order of changing over.
   var exclusive: [EngineName] = []
@@ -84,12 +86,17 @@ extension Supervisor {
     }
   }
 
-  mutating func begin(_ kind: Change.Kind, _ operations: [OperationID], hold: Duration? = nil) -> [Action] {
+  /// `repeats`: from the settings of this generation, not from those that lie on disk.
+  mutating func begin(
+    _ kind: Change.Kind, _ operations: [OperationID], hold: Duration? = nil, repeats: GenerationID? = nil
+  ) -> [Action] {
     guard let operation = operations.first else { return [] }
-    let change = Change(kind: kind, operations: operations, candidate: nextGeneration, hold: hold)
+    let change = Change(
+      kind: kind, operations: operations, candidate: nextGeneration, hold: hold, isRepeat: repeats != nil)
     nextGeneration = nextGeneration.next
     phase = .changing(change)
     let tell: [Action] = kind == .first ? [] : [.tell(.reloading)]
+    if let repeats { return tell + [.repeatSettings(operation, of: repeats, as: change.candidate)] }
     return tell + [.loadSettings(operation, as: change.candidate)]
   }
 
@@ -178,7 +185,7 @@ extension Supervisor {
     }
     actions += steer(change) { candidate, _ in .everyone(candidate) }
     if let old { actions += drain(old, hasMetClients: true, at: now) }
-    return actions + sweep() + conclude(change, .done(change.candidate))
+    return actions + sweep() + watchRecovered(change) + conclude(change, .done(change.candidate))
   }
 
   /// The candidate of a handover is no good: clients meet only the old generation again, and the candidate goes.
@@ -210,6 +217,7 @@ extension Supervisor {
 
   mutating func conclude(_ change: Change, _ verdict: Verdict) -> [Action] {
     phase = .steady
+    if change.isRepeat { concludeRepeat(verdict) }
     return [.tell(.ready)] + change.operations.map { .finish($0, verdict) }
   }
 }

@@ -41,7 +41,8 @@ extension Supervisor {
   mutating func quiet(_ listener: ListenerID, unfinished: Int) -> [Action] {
     let wasAwaited = forgetUnquiet(listener)
     quietAtIntake(listener)
-    return wasAwaited ? [.note(.listenerRetired(listener, unfinished: unfinished))] : []
+    let notes: [Action] = wasAwaited ? [.note(.listenerRetired(listener, unfinished: unfinished))] : []
+    return notes + recoveredIsQuiet(listener, unfinished: unfinished)
   }
 
   @discardableResult

@@ -24,6 +24,9 @@ package enum Event: Hashable, Sendable {
   case releaseRefused(OperationID, String)
 
   // Listeners
+  /// Several of an address came back after a crash: their order, and whom clients meet. Before the first
+  /// `settingsLoaded`.
+  case listenersRecovered([SteeringGroup])
   /// `isPermanent`: it was handed over by a socket unit, which keeps a copy of its own.
   case listenerOpened(ListenerID, isPermanent: Bool = false)
   case listenerRefused(ListenerID, String)

@@ -64,7 +64,7 @@ extension Supervisor {
 
   /// Proved: clients may meet it, at first a share of them where the settings say so.
   mutating func tryOut(_ change: Change, at now: Instant) -> [Action] {
-    guard change.kind == .handover, let trial = generations[change.candidate]?.plan.trial else {
+    guard change.kind == .handover, !change.isRepeat, let trial = generations[change.candidate]?.plan.trial else {
       return swapNext(change, after: nil, at: now)
     }
     var change = change

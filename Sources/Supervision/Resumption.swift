@@ -67,6 +67,8 @@ extension Supervisor {
       }
     }
     self.serving = serving
+    // Whether something waits in them is found out by serving them.
+    unservedQueues = Set(self.groups.values.flatMap(\.unserved))
     phase = .steady
     try checkBindings()
   }

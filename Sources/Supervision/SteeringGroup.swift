@@ -94,6 +94,9 @@ package struct SteeringGroup: Hashable, Sendable {
   package private(set) var idle: Set<ListenerID> = []
   /// systemd's socket unit holds a copy: closing ours would not make them leave, so they are never closed.
   package private(set) var permanent: Set<ListenerID> = []
+  /// Came back after a crash, perhaps with connections that nobody has taken: not closed before somebody has, or before
+  /// they are known to hold none.
+  package private(set) var unserved: Set<ListenerID> = []
   /// What the kernel was told last; nil before the first time.
   private var inForce: Attachment?
 
@@ -121,16 +124,17 @@ package struct SteeringGroup: Hashable, Sendable {
   /// nil when it cannot be: no member, one named twice, or the rule or a mark names a stranger.
   package init?(
     kind: SteeringKind, members: [ListenerID], rule: SteeringRule, idle: Set<ListenerID>, permanent: Set<ListenerID>,
-    isInForce: Bool
+    unserved: Set<ListenerID> = [], isInForce: Bool
   ) {
     guard !members.isEmpty, Set(members).count == members.count, Set(members.map(\.key)).count == 1,
-      rule.listeners.allSatisfy(members.contains), idle.union(permanent).isSubset(of: members)
+      rule.listeners.allSatisfy(members.contains), idle.union(permanent).union(unserved).isSubset(of: members)
     else { return nil }
     self.kind = kind
     self.members = members
     self.rule = rule
     self.idle = idle
     self.permanent = permanent
+    self.unserved = unserved
     if isInForce { inForce = Attachment(program: program, rule: rule) }
   }
 
@@ -141,9 +145,11 @@ package struct SteeringGroup: Hashable, Sendable {
 
   // MARK: Joining
 
-  /// The listener a new generation gets: the first idle one, else `fresh`, which is to be opened.
+  /// The listener a new generation gets: an idle one, else `fresh`, which is to be opened. Of idle ones the one that
+  /// clients meet comes first, then those that clients wait in.
   package mutating func admit(_ fresh: ListenerID) -> ListenerID {
-    if let taken = members.first(where: idle.contains) {
+    let waiting = members.filter(idle.contains)
+    if let taken = waiting.first(where: { $0 == serving }) ?? waiting.first(where: unserved.contains) ?? waiting.first {
       idle.remove(taken)
       return taken
     }
@@ -185,10 +191,14 @@ package struct SteeringGroup: Hashable, Sendable {
     assert(next.listeners.allSatisfy(members.contains), "steering to a listener outside the group: \(next)")
     guard next.listeners.allSatisfy(members.contains) else { return [] }
     rule = allowed(next)
+    if case .everyone(let one) = rule { unserved.remove(one) }
     return attach() + closeIdle()
   }
 
   // MARK: Leaving
+
+  /// Nobody waits in it.
+  mutating func served(_ listener: ListenerID) { unserved.remove(listener) }
 
   /// `listener` is quiet and its generation is gone: it is closed now, or as soon as that harms nobody.
   package mutating func retire(_ listener: ListenerID) -> [Step] {
@@ -205,6 +215,7 @@ package struct SteeringGroup: Hashable, Sendable {
     let others = members.filter { !rule.listeners.contains($0) }
     let closed = (candidates + others + [serving]).filter { !permanent.contains($0) }
     members.removeAll { closed.contains($0) }
+    unserved = []
     idle = permanent
     guard let left = members.first else { return closed.map { .close($0) } }
     rule = .everyone(left)
@@ -280,7 +291,7 @@ package struct SteeringGroup: Hashable, Sendable {
   /// Whether the kernel's move of the last member into the gap leaves each place of the program as it is, also when
   /// another one leaves by itself afterwards.
   private func canClose(_ listener: ListenerID) -> Bool {
-    guard !permanent.contains(listener), let last = members.last else { return false }
+    guard !permanent.contains(listener), !unserved.contains(listener), let last = members.last else { return false }
     guard isOrdered, members.count > 2 else { return true }
     guard last == listener || !rule.listeners.contains(last) else { return false }
     var rest = self
@@ -297,6 +308,7 @@ package struct SteeringGroup: Hashable, Sendable {
   private mutating func remove(_ listener: ListenerID) {
     idle.remove(listener)
     permanent.remove(listener)
+    unserved.remove(listener)
     guard let gap = members.firstIndex(of: listener), let last = members.popLast() else { return }
     if gap < members.count { members[gap] = last }
   }

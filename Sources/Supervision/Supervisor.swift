@@ -29,6 +29,8 @@ package struct Supervisor: Hashable, Sendable {
   package internal(set) var groups: [SocketKey: SteeringGroup] = [:]
   /// Reloads that came while another change was under way: one change will answer them all.
   package internal(set) var waitingReloads: [WaitingReload] = []
+  /// Recovered listeners in which connections wait for a worker.
+  package internal(set) var unservedQueues: Set<ListenerID> = []
   /// What nothing new is begun for.
   package internal(set) var paused: OperationID?
   package internal(set) var scaling: Scaling?
@@ -97,6 +99,7 @@ package struct Supervisor: Hashable, Sendable {
     case .settingsLoaded(let operation, let plan): settingsLoaded(operation, plan)
     case .settingsRefused(let operation, let text): settingsRefused(operation, text, at: now)
     case .releaseRefused(let operation, let text): releaseRefused(operation, text)
+    case .listenersRecovered(let recovered): listenersRecovered(recovered)
     case .listenerOpened(let listener, let isPermanent): listenerOpened(listener, isPermanent: isPermanent)
     case .listenerRefused(let listener, let text): listenerRefused(listener, text, at: now)
     case .listenerMustBeShared(let listener): listenerMustBeShared(listener, at: now)
@@ -143,7 +146,7 @@ package struct Supervisor: Hashable, Sendable {
   private mutating func advanceOnce(at now: Instant) -> [Action] {
     switch phase {
     case .new, .ended: []
-    case .steady: advanceDraining(at: now) + advanceScaling(at: now) + takeWaitingReloads()
+    case .steady: advanceDraining(at: now) + advanceScaling(at: now) + serveQueues() + takeWaitingReloads()
     case .changing(let change): advanceDraining(at: now) + advanceChange(change, at: now)
     case .stopping(let shutdown): advanceShutdown(shutdown, at: now)
     }
@@ -155,7 +158,7 @@ package struct Supervisor: Hashable, Sendable {
   }
 
   private mutating func takeWaitingReloads() -> [Action] {
-    guard scaling == nil, paused == nil else { return [] }
+    guard case .steady = phase, scaling == nil, paused == nil else { return [] }
     let next = nextWaitingReloads()
     return begin(.handover, next.map(\.operation), hold: next.first?.wish.hold)
   }

@@ -68,6 +68,8 @@ package final class CrashMemory {
       }
     }
     let record = CrashRecord(writer: version, service: service, facts: facts, resolved: nil)
+    KillPoint.reach("before record \(facts.step ?? "-")")
+    defer { KillPoint.reach("after record \(facts.step ?? "-")") }
     do throws(SystemError) {
       try memory.write(record.bytes(generation: encoded?.json))
       hasFailed = false

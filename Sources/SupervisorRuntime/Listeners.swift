@@ -10,12 +10,14 @@ package final class Listeners {
   var report: (Happening) -> Void = { _ in }
 
   private let loop: EventLoop
-  private let manager: ManagerLink
+  let manager: ManagerLink
+  /// Probes of our own that lie in the queues of recovered listeners.
+  var ownProbes: [ListenerID: Int] = [:]
   var entries: [ListenerID: Entry] = [:]
   /// Several share an address.
   var isCrowded = false
   /// Passed by systemd, from a socket unit or from its store, until a socket of the settings takes them.
-  private var inherited: [(name: String, descriptor: Descriptor)]
+  var inherited: [(name: String, descriptor: Descriptor)]
   private var signs: [SocketKey: ProbeSign] = [:]
   /// Addresses whose group has no program yet: an inherited socket that nobody has joined.
   var unsteered: Set<SocketKey> = []
@@ -209,7 +211,7 @@ package final class Listeners {
     }
   }
 
-  private func newSign() -> ProbeSign {
+  func newSign() -> ProbeSign {
     var random = SystemRandomNumberGenerator()
     if canMark { return .mark(UInt32.random(in: 1...UInt32.max, using: &random)) }
     return .source([127] + (0..<3).map { _ in UInt8.random(in: 2...250, using: &random) })
@@ -268,11 +270,14 @@ package final class Listeners {
   /// Its workers are gone and it is quiet. shutdown(2) first: it leaves the group now, whoever else still has a copy.
   func close(_ id: ListenerID) {
     quietWatches.removeValue(forKey: id)?.cancel()
+    ownProbes[id] = nil
     guard let entry = entries.removeValue(forKey: id) else { return }
     entry.hangup?.cancel()
     manager.removeFromStore(name: entry.storeName)
     switch entry.address {
-    case .tcp: if !entry.isPermanent { _ = shutdown(entry.descriptor.raw, Int32(SHUT_RDWR)) }
+    case .tcp:
+      if !entry.isPermanent { _ = shutdown(entry.descriptor.raw, Int32(SHUT_RDWR)) }
+      KillPoint.reach("after shutdown \(id)")
     case .udp: break
     case .unix(let path):
       if let beside = entry.privatePath { unlink(beside) }
@@ -295,9 +300,11 @@ package final class Listeners {
     }
   }
 
-  func watchQuiet(_ id: ListenerID) {
+  func watchQuiet(_ id: ListenerID, isServed: Bool = true) {
     guard let entry = entries[id] else { return send(.quiet(id, unfinished: 0)) }
-    let watch = QuietWatch(loop: loop, descriptor: entry.descriptor, address: entry.address) { [unowned self] in
+    let waiting = isServed ? nil : { [unowned self] in queued(id) - ownProbes[id, default: 0] }
+    let watch = QuietWatch(loop: loop, descriptor: entry.descriptor, address: entry.address, waiting: waiting) {
+      [unowned self] in
       quietWatches[id] = nil
       send(.quiet(id, unfinished: $0))
     }

@@ -72,9 +72,17 @@ package final class ManagerLink {
   // MARK: File descriptor store
 
   /// Keeps a copy of `descriptor` over our own death, under `name`.
-  func store(_ descriptor: Descriptor, name: String) { deliver(.store(descriptor, name: name)) }
+  func store(_ descriptor: Descriptor, name: String) {
+    KillPoint.reach("before store \(name)")
+    deliver(.store(descriptor, name: name))
+    KillPoint.reach("after store \(name)")
+  }
 
-  func removeFromStore(name: String) { deliver(.notifications([.fileDescriptorRemove(name: name)])) }
+  func removeFromStore(name: String) {
+    KillPoint.reach("before forget \(name)")
+    deliver(.notifications([.fileDescriptorRemove(name: name)]))
+    KillPoint.reach("after forget \(name)")
+  }
 
   // MARK: Sending
 

@@ -46,6 +46,11 @@ struct Narrator {
       Happening(
         .listenerLeft, "a worker called shutdown(2) on the listener of \(listener.key), which stopped it for all")
     case .listenerRetired(let listener, let unfinished): retired(listener, unfinished)
+    case .queueGivenUp(let listener):
+      Happening(
+        .listenerRetired,
+        "what waited in listener \(listener) when batond ended without notice is given up: engines of this address "
+          + "never run twice")
     case .shutdownStarted(let cause, let timeout):
       Happening(.shutdownStarted, "\(cause.text); at most \(timeout.text)")
     case .stageEnded(let stage, let took, let cut): stageEnded(stage, took, cut)

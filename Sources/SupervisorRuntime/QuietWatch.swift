@@ -8,6 +8,8 @@ final class QuietWatch {
   private let descriptor: Descriptor
   private let internet: SocketAddress.InternetAddress?
   private let done: (Int) -> Void
+  /// Connections that nobody takes: then waiting for them to be gone is in vain.
+  private let waiting: (() -> Int)?
   private var halfOpen: Set<SocketDiagnosis.Peer> = []
   private var timer: TimerToken?
   private let deadline: Instant
@@ -17,7 +19,11 @@ final class QuietWatch {
   private static let limit = Duration.seconds(3)
   private static let interval = Duration.milliseconds(2)
 
-  init(loop: EventLoop, descriptor: Descriptor, address: SocketAddress, done: @escaping (Int) -> Void) {
+  init(
+    loop: EventLoop, descriptor: Descriptor, address: SocketAddress, waiting: (() -> Int)? = nil,
+    done: @escaping (Int) -> Void
+  ) {
+    self.waiting = waiting
     self.loop = loop
     self.descriptor = descriptor
     self.done = done
@@ -38,9 +44,11 @@ final class QuietWatch {
 
   private func look() {
     if !halfOpen.isEmpty { halfOpen.formIntersection(openHandshakes()) }
-    quietLooks = descriptor.isReadable || !halfOpen.isEmpty ? 0 : quietLooks + 1
+    if let count = waiting?(), count > 0 { return done(count) }
+    let isReadable = waiting == nil && descriptor.isReadable
+    quietLooks = isReadable || !halfOpen.isEmpty ? 0 : quietLooks + 1
     if quietLooks >= 2 { return done(0) }
-    if Instant.monotonicNow() >= deadline { return done(halfOpen.count + (descriptor.isReadable ? 1 : 0)) }
+    if Instant.monotonicNow() >= deadline { return done(halfOpen.count + (isReadable ? 1 : 0)) }
     timer = loop.schedule(after: Self.interval) { [weak self] in self?.look() }
   }
 }

@@ -16,6 +16,7 @@ extension Runtime {
         Happening(
           .crashMemoryTrouble, "what the last life of batond left cannot be used: \(why); the settings are read anew"))
     case .record(let record):
+      recordedGroups = record.facts.groups
       guard let resolved = record.resolved else { return }
       core = Supervisor(
         firstGeneration: record.facts.nextGeneration, firstListener: record.facts.nextListener, seed: core.random.state)
@@ -51,6 +52,14 @@ extension Runtime {
     guard isCarriedDue else { return nil }
     isCarriedDue = false
     return carried?.repeated(as: id)
+  }
+
+  /// Where nothing has been started yet, several listeners of an address are what a crash left.
+  func recoverListeners(for generation: ResolvedGeneration) {
+    guard case .changing(let change) = core.phase, change.kind == .first else { return }
+    let groups = listeners.recover(generation, recorded: recordedGroups)
+    recordedGroups = []
+    if !groups.isEmpty { send(.listenersRecovered(groups)) }
   }
 
   /// Before `actions` are done.

@@ -59,6 +59,8 @@ package final class Runtime {
   var memory: CrashMemory?
   /// What served when an earlier life ended without notice, until something serves again.
   var carried: ResolvedGeneration?
+  /// The order of listeners as an earlier life left it.
+  var recordedGroups: [SteeringGroup] = []
   /// It has not been started from yet.
   var isCarriedDue = false
   /// Asked before a generation is put in place; the answer is warnings for people.
@@ -99,6 +101,7 @@ package final class Runtime {
   package func reload(_ wish: ReloadWish = ReloadWish(), completion: @escaping (OperationOutcome) -> Void)
     -> OperationID
   {
+    KillPoint.begin("reload")
     let id = operations.begin(.reload, release: wish.release, at: .monotonicNow(), completion: completion)
     send(.reload(id, wish))
     return id
@@ -182,8 +185,11 @@ package final class Runtime {
 
   private func perform(_ action: Action) {
     switch action {
-    case .loadSettings, .finish, .forget, .note, .tell, .exit: operate(action)
-    case .open, .attach, .close, .relisten, .watchQuiet, .removeStoredListeners: listen(action)
+    case .loadSettings, .repeatSettings, .finish, .forget, .note, .tell, .exit: operate(action)
+    case .open, .attach, .close, .relisten, .watchQuiet, .removeStoredListeners:
+      KillPoint.reach("before \(action.label)")
+      listen(action)
+      KillPoint.reach("after \(action.label)")
     case .spawn, .terminate, .abort, .kill: work(action)
     case .askReadiness, .askLiveness, .askPending, .save, .prove: ask(action)
     case .runStageCommand(let stage, let index): runStageCommand(stage, index)
@@ -196,6 +202,11 @@ package final class Runtime {
   private func operate(_ action: Action) {
     switch action {
     case .loadSettings(let operation, let id): load(operation, as: id)
+    case .repeatSettings(let operation, let old, let id):
+      guard let generation = generations[old]?.repeated(as: id) else {
+        return send(.settingsRefused(operation, "generation \(old) is not known"))
+      }
+      loaded(generation, settingsWarnings, operation, again: true)
     case .finish(let operation, let verdict): finish(operation, verdict)
     case .forget(let id):
       generations[id] = nil
@@ -257,10 +268,14 @@ package final class Runtime {
     LoadedSettings.read(path, as: id, release: operations.release(of: operation), reply: reply)
   }
 
-  private func loaded(_ generation: ResolvedGeneration, _ warnings: [String], _ operation: OperationID) {
+  private func loaded(
+    _ generation: ResolvedGeneration, _ warnings: [String], _ operation: OperationID, again: Bool = false
+  ) {
     generations[generation.id] = generation
     generationChanged(generation)
-    settingsWarnings = warnings + generation.weaknesses + workers.weaknesses(of: generation.settings)
+    settingsWarnings =
+      again ? warnings : warnings + generation.weaknesses + workers.weaknesses(of: generation.settings)
+    recoverListeners(for: generation)
     send(.settingsLoaded(operation, generation.plan))
   }
 
@@ -272,7 +287,9 @@ package final class Runtime {
     case .attach(let key, let program, let rule): listeners.attach(key, program, rule)
     case .close(let listener): listeners.close(listener)
     case .relisten(let listener): listeners.relisten(listener)
-    case .watchQuiet(let listener): listeners.watchQuiet(listener)
+    case .watchQuiet(let listener):
+      let isServed = core.generations.values.contains { $0.bindings.values.contains(listener) }
+      listeners.watchQuiet(listener, isServed: isServed)
     case .removeStoredListeners:
       listeners.removeFromStore()
       memory?.forget()

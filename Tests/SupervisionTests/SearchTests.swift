@@ -41,6 +41,14 @@ import Vocabulary
       plans: [.of([.web(restart: once)]), .of([.web(sockets: [Names.admin])], sockets: [.admin]), .of([.web()])],
       limits: Maze.Limits(reloads: 2, stops: 0, crashes: 0, ticks: 6)),
     World(
+      testDescription: "two listeners come back after a crash",
+      plans: [.of([.web(restart: once)])],
+      limits: Maze.Limits(reloads: 1, stops: 1, crashes: 0, refusals: 2, recoveries: 1, ticks: 4)),
+    World(
+      testDescription: "two listeners of an exclusive engine come back",
+      plans: [.of([EnginePlan(name: Names.robots, workers: 1, sockets: [Names.http], handover: .exclusive)])],
+      limits: Maze.Limits(reloads: 1, stops: 0, crashes: 0, refusals: 2, leaves: 1, recoveries: 1, ticks: 4)),
+    World(
       testDescription: "restart and scale",
       plans: [.of([.web(restart: once)])],
       limits: Maze.Limits(reloads: 0, restarts: 1, scales: 1, crashes: 1, refusals: 0, ticks: 6)),

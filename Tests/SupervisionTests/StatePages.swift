@@ -25,7 +25,7 @@ import Vocabulary
   }
 
   @Test func change() throws {
-    let page = walk(Search.worlds.filter { !$0.plans.isEmpty }, depth: 17) { phase in
+    let page = walk(Search.worlds.filter { $0.limits.recoveries == 0 }, depth: 17) { phase in
       switch phase {
       case .new, .steady, .changing: phase.name
       case .stopping, .ended: "stopping"
@@ -48,7 +48,7 @@ import Vocabulary
   }
 
   @Test func shutdown() throws {
-    let page = walk(Search.worlds.filter { $0.limits.stops > 0 }, depth: 17) { phase in
+    let page = walk(Search.worlds.filter { $0.limits.stops > 0 && $0.limits.recoveries == 0 }, depth: 17) { phase in
       switch phase {
       case .new, .steady, .changing: "running"
       case .stopping, .ended: phase.name

@@ -94,10 +94,23 @@ extension CrashRecord.Facts {
 }
 
 extension Action {
+  /// For tests.
+  var label: String {
+    switch self {
+    case .open(let listener, _, _): "open \(listener)"
+    case .attach(_, let program, let rule): "attach \(program) \(rule)"
+    case .close(let listener): "close \(listener)"
+    case .relisten(let listener): "relisten \(listener)"
+    default: "watch"
+    }
+  }
+
   /// Whether it shows that what a crash must leave may have changed.
   var concernsCrashes: Bool {
     switch self {
-    case .loadSettings, .open, .attach, .close, .relisten, .spawn, .removeStoredListeners, .forget, .finish, .exit: true
+    case .loadSettings, .repeatSettings, .open, .attach, .close, .relisten, .spawn, .removeStoredListeners, .forget,
+      .finish, .exit:
+      true
     case .note(let note):
       switch note {
       case .generationServing, .workerExited, .shutdownStarted, .listenerLeft, .listenerRetired: true

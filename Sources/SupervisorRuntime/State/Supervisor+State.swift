@@ -58,18 +58,21 @@ extension SteeringGroup: JSONValue {
     var fields = try Fields(json)
     let idle: [ListenerID] = try fields.required("idle")
     let permanent: [ListenerID] = try fields.required("permanent")
+    let unserved: [ListenerID] = try fields.optional("unserved") ?? []
     let group = SteeringGroup(
       kind: try fields.word("kind"), members: try fields.required("members"), rule: try fields.required("rule"),
-      idle: Set(idle), permanent: Set(permanent), isInForce: try fields.required("isInForce"))
+      idle: Set(idle), permanent: Set(permanent), unserved: Set(unserved),
+      isInForce: try fields.required("isInForce"))
     guard let group else { throw ShapeError(problem: "its members and its rule contradict each other") }
     self = group
   }
 
   package var json: JSON {
-    [
+    .record([
       "kind": .string(kind.rawValue), "members": members.json, "rule": rule.json, "idle": idle.sorted().json,
       "permanent": permanent.sorted().json, "isInForce": isInForce.json,
-    ]
+      "unserved": unserved.isEmpty ? nil : unserved.sorted().json,
+    ])
   }
 }
 

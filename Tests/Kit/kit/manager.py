@@ -1,16 +1,20 @@
 """A mock of systemd as far as a supervisor notices it: keeps its descriptors, and starts it again when it was killed."""
 
 import contextlib
+import ctypes
 import os
 import select
 import signal
+import socket
+import struct
 import subprocess
 import threading
 import time
 
-from kit import proc
+from kit import http, proc
 from kit.notify import NotifySocket
 from kit.supervisor import Supervisor, service
+from kit.waiting import wait_until
 
 # Starts the program with the descriptors given as numbers on its command line from 3 on, as sd_listen_fds(3) says.
 LAUNCHER = """
@@ -133,19 +137,112 @@ class Managed(Supervisor):
 
 
 @contextlib.contextmanager
-def managed(change=None, environment=None, **options):
-    """A service that serves under a manager. `environment` is for the first start alone."""
+def managed(change=None, start_environment=None, **options):
+    """A service that serves under a manager. `start_environment` is for the first start alone."""
     with service() as made, Manager(made.folder / "notify") as manager:
         if change:
             change(made)
         supervisor = Managed(made, manager, **options)
-        supervisor.start(**(environment or {}))
+        supervisor.start(**(start_environment or {}))
         try:
             supervisor.wait_serving()
             yield supervisor
             supervisor.end()
+            supervisor.clear()
         except BaseException:
             supervisor.end()
             supervisor.clear()
             supervisor._show_log()
             raise
+
+
+SO_ATTACH_REUSEPORT_CBPF = 51
+
+
+class Client:
+    """A request that is made while nobody is there to take it."""
+
+    def __init__(self, target, path="/"):
+        family = socket.AF_UNIX if isinstance(target, str) else socket.AF_INET
+        self.socket = socket.socket(family, socket.SOCK_STREAM)
+        self.socket.settimeout(20)
+        self.socket.connect(target if isinstance(target, str) else ("127.0.0.1", target))
+        self.socket.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+
+    def status(self):
+        """Of the answer, or why there is none."""
+        try:
+            answer = b""
+            while more := self.socket.recv(65536):
+                answer += more
+            return int(answer.split()[1]) if answer else "closed without an answer"
+        except OSError as error:
+            return f"{type(error).__name__} {error}"
+        finally:
+            self.socket.close()
+
+
+def stored(supervisor, name):
+    """Stored descriptors of a socket that listen."""
+    supervisor.notify.messages()
+    found = []
+    for each, number in supervisor.notify.stored:
+        if each.startswith(name + "."):
+            copy = socket.socket(fileno=os.dup(number))
+            if copy.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                found.append(copy)
+            else:
+                copy.close()
+    return found
+
+
+def fill(supervisor, name, port, each=3):
+    """Clients in the queue of every listener of an address, whatever the kernel was told; the clients."""
+    copies = stored(supervisor, name)
+    clients = []
+    for place in range(len(copies)):
+        if len(copies) > 1:
+            code = struct.pack("HBBI", 0x06, 0, 0, place)
+            buffer = ctypes.create_string_buffer(code)
+            program = struct.pack("HL", 1, ctypes.addressof(buffer))
+            copies[0].setsockopt(socket.SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, program)
+        clients += [Client(port) for _ in range(each)]
+    for copy in copies:
+        copy.close()
+    return clients
+
+
+def check_served(test, supervisor, clients):
+    test.assertEqual({client.status() for client in clients}, {200})
+    # One listener a socket is left once everything was taken.
+    wait_until(
+        lambda: sorted(each.rpartition(".")[0] for each in supervisor.stored() if "." in each)
+        == sorted(supervisor.of.sockets), 20, lambda: f"one listener a socket: {supervisor.stored()}",
+    )  # fmt: skip
+    wait_until(lambda: supervisor.status()["state"] == "serving", 10)
+
+
+def with_sockets(*names):
+    """For `managed`: an engine of one worker behind these, with COLOUR=blue in its environment. It takes connections in
+    the loop that counts and answers them: one that is killed has counted all it took."""
+
+    def change(made):
+        for name in names:
+            if name not in made.sockets:
+                made.sockets[name] = {"listen": f"127.0.0.1:{http.free_port()}"}
+            made.sockets[name]["nonblocking"] = True
+        made.environment.update(COLOUR="blue")
+        made.engines["web"] = made.web("--accept", "epoll-nonblocking", sockets=list(names), workers=1)
+
+    return change
+
+
+def untaken(supervisor, load):
+    """How many of the clients of a load no worker has taken; less than none where others connected as well."""
+    counts = supervisor.of.counts()
+    return load.report.sent - (counts["connections"] - counts["probes"] - counts["health"])
+
+
+def ports(supervisor):
+    """The port of each socket."""
+    return {name: int(entry["listen"].rpartition(":")[2]) for name, entry in supervisor.of.sockets.items()}

@@ -47,8 +47,8 @@ struct FakeHost {
   private(set) var witness = Witness()
   private var log: [Line] = []
   private(set) var steps = 0
-  private var random: SplitMix64
-  private let service: FakeService
+  var random: SplitMix64
+  let service: FakeService
   private var pending: [(at: Instant, number: Int, what: Happening)] = []
   private var numbers = 0
   private var characters: [WorkerID: Character] = [:]
@@ -57,7 +57,7 @@ struct FakeHost {
   /// Told to end: takes no more connections.
   private var ending: Set<WorkerID> = []
   private var isBad: [GenerationID: Bool] = [:]
-  private var queues: [ListenerID: Int] = [:]
+  var queues: [ListenerID: Int] = [:]
   /// Listeners whose clients may be lost: said aloud, or nobody's fault.
   private var excused: Set<ListenerID> = []
   private var stoppedAt: Instant?
@@ -168,6 +168,7 @@ struct FakeHost {
   private mutating func perform(_ action: Action) {
     switch action {
     case .loadSettings(let operation, let id): load(operation, id)
+    case .repeatSettings(let operation, let old, let id): repeatSettings(operation, old, id)
     case .open(let listener, _, _): answerOpen(listener)
     case .close(let listener): closeQueue(listener)
     case .watchQuiet(let listener): later(.milliseconds(5), .looksForQuiet(listener, until: now + .seconds(3)))
@@ -207,6 +208,7 @@ struct FakeHost {
     let plan = service.plan(id, random: &random)
     let isFirst = id == GenerationID(1)
     isBad[id] = !isFirst && random.chance(40)
+    if isFirst { recover(plan) }
     let answer: Event =
       !isFirst && random.chance(10) ? .settingsRefused(operation, "line 3") : .settingsLoaded(operation, plan)
     later(random.duration(.zero, .milliseconds(50)), .tell(answer))
@@ -287,6 +289,8 @@ struct FakeHost {
   private mutating func look(_ listener: ListenerID, _ until: Instant) throws(Broken) {
     guard witness.kernel.members(listener.key).contains(listener) else { return }
     let queued = queues[listener] ?? 0
+    let isServed = core.generations.values.contains { $0.bindings.values.contains(listener) }
+    if queued > 0, !isServed { return try happen(.quiet(listener, unfinished: queued)) }
     guard queued == 0 || until <= now else { return later(.milliseconds(50), .looksForQuiet(listener, until: until)) }
     if queued > 0 { excused.insert(listener) }
     try happen(.quiet(listener, unfinished: queued))
@@ -302,7 +306,7 @@ struct FakeHost {
     case .note(.workerReady(let id)):
       ready.insert(id)
       accept()
-    case .note(.listenerLeft(let listener)): excused.insert(listener)
+    case .note(.listenerLeft(let listener)), .note(.queueGivenUp(let listener)): excused.insert(listener)
     default: break
     }
   }
@@ -366,6 +370,7 @@ struct FakeHost {
     for worker in generation.engines.flatMap(\.workers) where !worker.isReady && !worker.hasFailed {
       throw broken("at rest with \(worker.id) \(worker.state)")
     }
+    if !core.unservedQueues.isEmpty { throw broken("nobody serves \(core.unservedQueues)") }
     if !witness.open.isEmpty { throw broken("at rest without a verdict for \(witness.open)") }
     for (key, group) in core.groups {
       // Nobody's but systemd's.
@@ -386,15 +391,8 @@ struct FakeHost {
     return OperationID("op\(operations)")
   }
 
-  private mutating func later(_ wait: Duration, _ what: Happening) {
+  mutating func later(_ wait: Duration, _ what: Happening) {
     numbers += 1
     pending.append((now + wait, numbers, what))
-  }
-}
-
-extension LivenessPlan {
-  fileprivate var isTold: Bool {
-    if case .told = self { return true }
-    return false
   }
 }

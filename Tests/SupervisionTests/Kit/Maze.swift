@@ -17,6 +17,8 @@ struct Maze: Hashable {
     var crashes = 1
     var refusals = 1
     var leaves = 0
+    /// Two listeners of the first address come back after a crash.
+    var recoveries = 0
     /// Fewer lifes to walk: nothing of the generations that only drain happens by itself.
     var ticks = 12
   }
@@ -59,6 +61,9 @@ struct Maze: Hashable {
     }
     if core.phase == .new { return [.start("start")] }
     if core.phase == .ended { return [] }
+    if limits.recoveries > 0 {
+      return [ListenerID.http(1), .http(2)].map { .listenersRecovered([.recovered(serving: $0)]) }
+    }
     var moves = owed.flatMap { answers(to: $0) }
     if limits.crashes > 0 {
       moves += witness.processes.keys.filter { core.worker($0)?.mainIsGone == false }.map {
@@ -99,6 +104,8 @@ struct Maze: Hashable {
     case .ready(let id) where core.worker(id)?.isStarting == true: return [event, .spawnFailed(id, "ENOENT")]
     case .proofAnswered(let id, let engine, let number, _):
       return [event, .proofAnswered(id, engine, number: number, failure: "500")]
+    case .quiet(let listener, 0) where core.groups[listener.key]?.unserved.contains(listener) == true:
+      return [event, .quiet(listener, unfinished: 2)]
     default: return [event]
     }
   }
@@ -134,6 +141,8 @@ struct Maze: Hashable {
     // Those that wait are asked for again.
     answered.paused = nil
     answered.waitingReloads = []
+    // What is not known to be empty is served once more.
+    answered.unservedQueues = Set(core.groups.values.flatMap(\.unserved))
     for id in answered.generations.keys {
       // What was asked through the public address has been answered.
       for index in answered.generations[id]?.engines.indices ?? 0..<0 {
@@ -150,7 +159,7 @@ struct Maze: Hashable {
       let groups = core.groups.values.compactMap { old in
         SteeringGroup(
           kind: old.kind, members: old.members, rule: old.rule, idle: old.idle, permanent: old.permanent,
-          isInForce: old.isInForce)
+          unserved: old.unserved, isInForce: old.isInForce)
       }
       let again = try Supervisor(
         resuming: generations, serving: serving, groups: groups, nextGeneration: core.nextGeneration,
@@ -185,6 +194,10 @@ struct Maze: Hashable {
     case .stop, .stopNow: limits.stops -= 1
     case .listenerLeft: limits.leaves -= 1
     case .exited(_, .signalled(11)): limits.crashes -= 1
+    case .listenersRecovered: limits.recoveries -= 1
+    case .quiet(let listener, let unfinished):
+      owed.remove(.quiet(listener, unfinished: 0))
+      if unfinished > 0 { limits.refusals -= 1 }
     case .listenerOpened(let listener, _): opens.removeAll { $0 == listener }
     case .listenerRefused(let listener, _), .listenerMustBeShared(let listener):
       opens.removeAll { $0 == listener }
@@ -211,6 +224,9 @@ struct Maze: Hashable {
     switch action {
     case .loadSettings(let operation, let id):
       owed.insert(.settingsLoaded(operation, plans[min(Int(id.number) - 1, plans.count - 1)].numbered(id)))
+    case .repeatSettings(let operation, let old, let id):
+      guard let plan = core.generations[old]?.plan else { break }
+      owed.insert(.settingsLoaded(operation, plan.numbered(id)))
     case .open(let listener, _, _): opens.append(listener)
     case .watchQuiet(let listener): owed.insert(.quiet(listener, unfinished: 0))
     case .close(let listener): owed.remove(.quiet(listener, unfinished: 0))

@@ -72,3 +72,16 @@ extension GenerationID: ExpressibleByIntegerLiteral {
 extension OperationID: ExpressibleByStringLiteral {
   package init(stringLiteral value: String) { self.init(value) }
 }
+
+extension SteeringGroup {
+  /// Two listeners that came back, nobody's yet.
+  static func recovered(serving: ListenerID) -> SteeringGroup {
+    let members = [ListenerID.http(1), .http(2)]
+    guard
+      let group = SteeringGroup(
+        kind: .program, members: members, rule: .everyone(serving), idle: Set(members), permanent: [],
+        unserved: Set(members).subtracting([serving]), isInForce: true)
+    else { return SteeringGroup(kind: .program, first: serving) }
+    return group
+  }
+}

@@ -40,6 +40,7 @@ extension Event {
     case .settingsLoaded: "settings loaded"
     case .settingsRefused: "settings refused"
     case .releaseRefused: "release refused"
+    case .listenersRecovered: "listeners recovered"
     case .listenerOpened: "listener opened"
     case .listenerRefused: "listener refused"
     case .listenerMustBeShared: "listener must be shared"

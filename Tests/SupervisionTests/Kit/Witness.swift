@@ -53,6 +53,11 @@ struct Witness: Hashable {
     case .listenerLeft(let listener):
       kernel.leave(listener)
       shutDown.insert(listener.key)
+    case .listenersRecovered(let groups):
+      for group in groups {
+        for member in group.members { kernel.open(member, group.kind) }
+        kernel.attach(group.serving.key, group.program, group.rule)
+      }
     case .listenerOpened(let listener, true): kernel.makePermanent(listener)
     case .listenerRefused(let listener, _), .listenerMustBeShared(let listener): kernel.leave(listener)
     default: break
@@ -112,7 +117,10 @@ struct Witness: Hashable {
       if processes.keys.contains(where: { $0.generation == id }) {
         return "generation \(id) is forgotten while it runs"
       }
-    case .loadSettings, .watchQuiet, .abort, .askReadiness, .askLiveness, .askPending, .save, .removeStoredListeners,
+    // Nobody asked for it, and it is brought to its end all the same.
+    case .repeatSettings(let operation, _, _): open.insert(operation)
+    case .loadSettings, .watchQuiet, .abort, .askReadiness, .askLiveness, .askPending, .save,
+      .removeStoredListeners,
       .runStageCommand, .cutStageCommand, .tell:
       break
     }

@@ -1,0 +1,138 @@
+import Glibc
+import LinuxSystem
+import Settings
+import Supervision
+import Vocabulary
+
+/// Listeners of one address that came back together after a crash, each with what waits in it.
+extension Listeners {
+  private struct Stored {
+    let id: ListenerID
+    let descriptor: Descriptor
+    let name: String
+    var isPermanent: Bool
+  }
+
+  /// Takes over the addresses that several stored listeners share. What is left is taken by ``open(_:_:group:)``.
+  /// `recorded`: their order as it was written down, where the kernel cannot be asked.
+  func recover(_ generation: ResolvedGeneration, recorded: [SteeringGroup]) -> [SteeringGroup] {
+    generation.settings.sockets.compactMap { socket in
+      dropDead(of: socket)
+      guard let kind = generation.plan.socket(socket.name)?.steering else { return nil }
+      let stored = stored(for: socket, recorded)
+      guard stored.count > 1 else { return nil }
+      let record = recorded.first { $0.serving.key == socket.key && Set($0.members) == Set(stored.map(\.id)) }
+      switch (kind, socket.address) {
+      case (.program, .tcp): return recoverGroup(socket, stored, record)
+      case (.rename, .unix(let path)): return recoverPath(path, socket, stored)
+      default: return nil
+      }
+    }
+  }
+
+  /// Somebody shut it down, and the crash came before systemd was told.
+  private func dropDead(of socket: Settings.Socket) {
+    if case .udp = socket.address { return }
+    for one in inherited where one.name.hasPrefix("\(socket.name).") && !one.descriptor.isListening {
+      manager.removeFromStore(name: one.name)
+    }
+    inherited.removeAll { $0.name.hasPrefix("\(socket.name).") && !$0.descriptor.isListening }
+  }
+
+  private func stored(for socket: Settings.Socket, _ recorded: [SteeringGroup]) -> [Stored] {
+    let permanent = recorded.first { $0.serving.key == socket.key }?.permanent.first?.number ?? 0
+    let all = inherited.compactMap { one -> Stored? in
+      let isPermanent = one.name == socket.name.rawValue
+      guard isPermanent || one.name.hasPrefix("\(socket.name)."), one.descriptor.isListening,
+        let number = isPermanent ? permanent : UInt64(one.name.dropFirst(socket.name.rawValue.utf8.count + 1)),
+        (try? ListeningSocket.adopt(one.descriptor, for: socket.address)) != nil
+      else { return nil }
+      return Stored(
+        id: ListenerID(key: socket.key, number: number), descriptor: one.descriptor, name: one.name,
+        isPermanent: isPermanent)
+    }
+    var seen: Set<ListenerID> = []
+    return all.sorted { $0.id < $1.id }.filter { seen.insert($0.id).inserted }
+  }
+
+  private func recoverGroup(_ socket: Settings.Socket, _ stored: [Stored], _ record: SteeringGroup?) -> SteeringGroup? {
+    guard case .tcp(let address) = stored[0].descriptor.address(like: socket.address) else { return nil }
+    let queues = stored.map { queue(of: $0.descriptor, onPort: address.port) }
+    var order = SteeringOrder(stored.map(\.descriptor), at: address, sign: newSign())
+    let places = order.find() ?? record?.members.compactMap { id in stored.firstIndex { $0.id == id } }
+    guard let places, places.count == stored.count else {
+      report(
+        Happening(
+          .listenerRefused,
+          "\(socket.key): the kernel does not say in what order its \(stored.count) listeners are; one is kept"))
+      return nil
+    }
+    // Where most wait they met it until now, and are served first.
+    let most = stored.indices.max {
+      (queues[$0], stored[$0].id == record?.serving ? 1 : 0, $0) < (
+        queues[$1], stored[$1].id == record?.serving ? 1 : 0, $1
+      )
+    }
+    guard let most, let place = places.firstIndex(of: most),
+      (try? SteeringInstructions.constant(place).attach(to: stored[most].descriptor)) != nil
+    else { return nil }
+    KillPoint.reach("recovered \(socket.key)")
+    for (index, one) in stored.enumerated() { ownProbes[one.id] = order.asked[index] }
+    return take(stored, places.map { stored[$0].id }, serving: stored[most].id, .program, socket, queues)
+  }
+
+  /// Unix sockets: the one at the public path serves; another is beside it, or was there before.
+  private func recoverPath(_ path: String, _ socket: Settings.Socket, _ stored: [Stored]) -> SteeringGroup? {
+    let replaced = stored.filter { access(privatePath(of: $0.id, path), F_OK) != 0 }
+    guard let serving = published(at: path, replaced) ?? replaced.last else { return nil }
+    let queues = stored.map { $0.descriptor.isReadable ? 1 : 0 }
+    return take(stored, stored.map(\.id), serving: serving.id, .rename, socket, queues)
+  }
+
+  private func privatePath(of id: ListenerID, _ path: String) -> String { "\(path).\(id.number)" }
+
+  /// The one whose queue grows when somebody connects; nil when that cannot be told.
+  private func published(at path: String, _ candidates: [Stored]) -> Stored? {
+    if candidates.count < 2 { return candidates.first }
+    let empty = candidates.filter { !$0.descriptor.isReadable }
+    guard (try? Connection.open(path: path)) != nil else { return nil }
+    if let grown = empty.first(where: \.descriptor.isReadable) {
+      ownProbes[grown.id] = 1
+      return grown
+    }
+    let full = candidates.filter { one in !empty.contains { $0.id == one.id } }
+    return full.count == 1 ? full.first : nil
+  }
+
+  private func take(
+    _ stored: [Stored], _ order: [ListenerID], serving: ListenerID, _ kind: SteeringKind, _ socket: Settings.Socket,
+    _ queues: [Int]
+  ) -> SteeringGroup? {
+    let permanent = Set(stored.filter(\.isPermanent).map(\.id))
+    let group = SteeringGroup(
+      kind: kind, members: order, rule: .everyone(serving), idle: Set(order), permanent: permanent,
+      unserved: Set(order).subtracting([serving]), isInForce: true)
+    guard let group else { return nil }
+    inherited.removeAll { one in stored.contains { $0.descriptor === one.descriptor } }
+    for one in stored {
+      var beside: String?
+      if case .unix(let path) = socket.address, access(privatePath(of: one.id, path), F_OK) == 0 {
+        beside = privatePath(of: one.id, path)
+      }
+      entries[one.id] = Entry(
+        descriptor: one.descriptor, socket: socket, address: one.descriptor.address(like: socket.address),
+        storeName: one.isPermanent ? "\(socket.name).\(one.id.number)" : one.name, isPermanent: one.isPermanent,
+        privatePath: beside)
+      watchHangup(one.id)
+    }
+    isCrowded = true
+    let parts = zip(stored, queues).map { "\($0.name) with \($1) waiting" }
+    report(
+      Happening(.recovered, "\(stored.count) listeners of \(socket.key) came back: " + parts.joined(separator: ", ")))
+    return group
+  }
+
+  private func queue(of descriptor: Descriptor, onPort port: UInt16) -> Int {
+    (try? SocketDiagnosis.listeners(onPort: port))?.first { $0.inode == descriptor.inode }?.queued ?? 0
+  }
+}

@@ -1,0 +1,200 @@
+"""batond is killed between every two calls by which it steers clients, under load, with one and with two sockets: what
+waits in any queue is served, by a generation that was proved, and nobody is refused."""
+
+import os
+import signal
+import threading
+import time
+import unittest
+
+from kit import fixtures, http
+from kit.load import Load
+from kit.manager import Client, check_served, fill, managed, ports, untaken, with_sockets
+from kit.runner import within
+from kit.varlink import Closed, VarlinkError
+from kit.waiting import wait_until
+
+
+class Reloads:
+    """Life after life of one service: each is killed at the next point of a reload, until a reload comes to its end."""
+
+    def __init__(self, test, supervisor, bad=False):
+        self.test, self.supervisor, self.bad = test, supervisor, bad
+        self.log = supervisor.of.folder / "points"
+
+    def points(self):
+        text = self.log.read_text() if self.log.exists() else ""
+        self.log.write_text("")
+        return [line.partition(" ")[2] for line in text.splitlines()]
+
+    def reload(self):
+        """Asks for it without waiting; whether it came to its end is seen at batond."""
+
+        def ask():
+            try:
+                self.supervisor.call("Reload", 20, wait=True)
+            except (VarlinkError, Closed, OSError, ValueError):
+                pass
+
+        thread = threading.Thread(target=ask, daemon=True)
+        thread.start()
+        return thread
+
+    def life(self, number):
+        """One reload that is killed at the point of this number; False when it ended before."""
+        of, supervisor = self.supervisor.of, self.supervisor
+        colour = f"c{number}"
+        if self.bad:
+            of.bad("answers-500", sockets=list(of.sockets), workers=1)
+        else:
+            of.environment["COLOUR"] = colour
+        of.write()
+        before = http.ask(of.port, "/env?COLOUR").body
+        asked = self.reload()
+        asked.join(20)
+        # A killed one is gone; one that was not has closed its old listener a moment after it has answered.
+        try:
+            wait_until(lambda: supervisor.process.poll() is not None, 1)
+        except AssertionError:
+            return False
+        self.test.assertEqual(supervisor.process.poll(), -signal.SIGKILL, f"point {number}")
+        supervisor.fallen()
+        reached = self.points()
+        clients = [client for name, port in ports(supervisor).items() for client in fill(supervisor, name, port)]
+        supervisor.restart(**self.environment(number + 1))
+        try:
+            check_served(self.test, supervisor, clients)
+            # What serves was proved, whichever of the two it is, and every socket leads to the same.
+            allowed = {before} if self.bad else {before, colour}
+            seen = {http.ask(port, "/env?COLOUR").body for port in ports(supervisor).values() for _ in range(4)}
+            self.test.assertEqual(len(seen), 1, seen)
+            self.test.assertLessEqual(seen, allowed)
+        except BaseException:
+            print(f"killed at {number}: {reached[-3:]}")
+            raise
+        self.reached = max(getattr(self, "reached", []), reached, key=len)
+        return True
+
+    def environment(self, number):
+        return {"BATON_KILL_AT": str(number), "BATON_KILL_FROM": "reload", "BATON_KILL_LOG": str(self.log)}
+
+    def all(self):
+        number = int(os.environ.get("BATON_KILL_FIRST", "1"))
+        if number > 1:
+            self.supervisor.crash()
+            self.supervisor.restart(**self.environment(number))
+        while self.life(number):
+            number += 1
+        return number - 1
+
+
+def refused(load):
+    return load.report.json["failures"].get("refused", 0)
+
+
+class EveryCall(unittest.TestCase):
+    def walk(self, sockets, bad=False):
+        with managed(with_sockets(*sockets), start_environment={"BATON_KILL_AT": "1", "BATON_KILL_FROM": "reload"}) as it:
+            reloads = Reloads(self, it, bad)
+            it.environment.pop("BATON_KILL_AT", None)
+            with Load(it.of.port, 100, "--mode", "new", "--timeout", "20") as load:
+                lives = reloads.all()
+            print(f"{lives} kills, {load.report}; points:\n  " + "\n  ".join(reloads.reached))
+            self.assertEqual(refused(load), 0, load.report)
+            # What was being answered is cut: a worker had taken each that failed.
+            self.assertLessEqual(untaken(it, load), 0, load.report)
+            self.assertLessEqual(load.report.failed, lives, load.report)
+            if bad:
+                self.assertEqual(fixtures.counts(it.of.bad_counts)["clients"], 0)
+            return lives, reloads.reached
+
+    @within(280)
+    def test_of_a_reload_with_one_socket(self):
+        lives, reached = self.walk(["http"])
+        for word in ("open", "store", "attach", "record", "close", "shutdown", "forget"):
+            self.assertTrue(any(word in point for point in reached), word)
+        self.assertGreaterEqual(lives, 15)
+
+    @within(400)
+    def test_of_a_reload_with_two_sockets(self):
+        lives, reached = self.walk(["http", "admin"])
+        self.assertGreaterEqual(lives, 30)
+
+    @within(280)
+    def test_of_a_reload_that_is_refused(self):
+        lives, _ = self.walk(["http"], bad=True)
+        self.assertGreaterEqual(lives, 15)
+
+
+class Recovery(unittest.TestCase):
+    """A crash while a crash is being recovered from."""
+
+    @within(280)
+    def test_at_every_call_of_it(self):
+        with managed(with_sockets("http", "admin")) as it:
+            it.of.bad("never-ready", sockets=["http", "admin"], workers=1, start_timeout="60s")
+            it.of.write()
+            it.signal(signal.SIGHUP)
+            self.wait_for_two(it)
+            it.crash()
+            clients = [client for name, port in ports(it).items() for client in fill(it, name, port, 2)]
+            number, log = 0, it.of.folder / "points"
+            while True:
+                number += 1
+                log.write_text("")
+                it.start(BATON_KILL_AT=str(number), BATON_KILL_LOG=str(log))
+                if not self.is_killed(it):
+                    break
+                it.fallen()
+                # More of them each time, wherever the kernel leads them now.
+                clients += [Client(port) for port in ports(it).values()]
+            it.crash()
+            clients += [Client(port) for port in ports(it).values()]
+            it.restart()
+            statuses = [client.status() for client in clients]
+            lost = [status for status in statuses if status != 200]
+            # Those that a worker had taken when it was killed were being answered.
+            self.assertLessEqual(len(lost), number, f"{lost} of {len(statuses)}")
+            self.assertFalse([one for one in lost if "refused" in str(one).lower()], lost)
+            check_served(self, it, [Client(port) for port in ports(it).values()])
+            self.assertEqual(http.ask(it.of.port, "/env?COLOUR").body, "blue")
+            print(f"{number} kills, {len(statuses)} clients, {len(lost)} cut")
+            self.assertGreater(number, 10)
+
+    def wait_for_two(self, it):
+        wait_until(lambda: len(it.stored("http.")) == len(it.stored("admin.")) == 2, 10)
+
+    def is_killed(self, it):
+        """Whether it ended by itself, or has recovered all there is."""
+
+        def end():
+            if it.process.poll() is not None:
+                return "killed"
+            try:
+                is_done = it.status()["state"] == "serving" and len(it.stored("http.")) == len(it.stored("admin.")) == 1
+            except (Closed, OSError, ValueError):
+                return None
+            return "recovered" if is_done else None
+
+        return wait_until(end, 20, lambda: f"one of both: {it.log()[-3000:]}") == "killed"
+
+    @within(120)
+    def test_twenty_crashes_in_ten_seconds_lose_nothing(self):
+        with managed(with_sockets("http")) as it:
+            clients, began = [], time.monotonic()
+            for _ in range(20):
+                if it.process.poll() is not None:
+                    said = len(it.log())
+                    it.start()
+                    wait_until(lambda: len(it.log()) > said, 10, "it to have begun")
+                it.crash()
+                clients.append(Client(it.of.port))
+            took = time.monotonic() - began
+            it.restart()
+            statuses = [client.status() for client in clients]
+            print(f"20 crashes in {took:.1f} s")
+            self.assertLess(took, 10)
+            cut = [status for status in statuses if status != 200]
+            self.assertFalse([one for one in cut if "refused" in str(one).lower()], cut)
+            self.assertEqual(statuses[-1], 200)
+            check_served(self, it, [Client(it.of.port)])
