@@ -13,6 +13,8 @@ final class LocalLeaseFile {
 
   private let path: String
   private let database: Database
+  /// nil: not yet said.
+  private var isDurable: Bool?
 
   /// "BTLS", so that nobody's database is taken for one of leases. Source: sqlite.org/pragma.html#pragma_application_id
   private static let applicationID = 0x4254_4C53
@@ -33,7 +35,6 @@ final class LocalLeaseFile {
     do throws(SQLiteError) {
       database = try Database(path: path)
       try database.run("PRAGMA journal_mode = WAL")
-      try database.run("PRAGMA synchronous = FULL")
     } catch { throw Self.failure(path, error) }
     try prepareSchema()
   }
@@ -41,7 +42,7 @@ final class LocalLeaseFile {
   private func prepareSchema() throws(StoreError) {
     var application: Int64 = 0
     var version: Int64 = 0
-    try act { () throws(SQLiteError) in
+    try act(durably: true) { () throws(SQLiteError) in
       application = try self.database.integer("PRAGMA application_id")
       version = try self.database.integer("PRAGMA user_version")
       let isEmpty = try self.database.integer("SELECT count(*) FROM sqlite_schema") == 0
@@ -74,8 +75,15 @@ final class LocalLeaseFile {
   }
 
   /// All of it or nothing, and nobody else meanwhile.
-  func act(_ body: () throws(SQLiteError) -> Void) throws(StoreError) {
-    do throws(SQLiteError) { try database.transaction(body) } catch { throw Self.failure(path, error) }
+  ///
+  /// What is not done `durably` may be lost with the power, and the leases are free then anyway. It keeps the file for
+  /// microseconds instead of a disk's milliseconds: a process that is stopped just then keeps everybody out until it goes on.
+  func act(durably: Bool = false, _ body: () throws(SQLiteError) -> Void) throws(StoreError) {
+    do throws(SQLiteError) {
+      if isDurable != durably { try database.run("PRAGMA synchronous = \(durably ? "FULL" : "NORMAL")") }
+      isDurable = durably
+      try database.transaction(body)
+    } catch { throw Self.failure(path, error) }
   }
 
   private static func failure(_ path: String, _ error: SQLiteError) -> StoreError {

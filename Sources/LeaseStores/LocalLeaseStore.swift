@@ -36,7 +36,9 @@ package final class LocalLeaseStore: LeaseStore {
 
   package func ask(_ exchange: ExchangeID, _ request: StoreRequest) throws(StoreError) -> StoreAnswer {
     var answer = StoreAnswer.released
-    try file.act { () throws(SQLiteError) in
+    // Tokens that were given out are never given out again.
+    let isGrant = if case .acquire = request { true } else { false }
+    try file.act(durably: isGrant) { () throws(SQLiteError) in
       switch request {
       case .acquire(let name, let above): answer = try self.acquire(name, exchange, above: above)
       case .beat(let tokens): answer = try self.beat(tokens)
@@ -65,7 +67,7 @@ package final class LocalLeaseStore: LeaseStore {
 
   package func free(_ name: LeaseName) throws(StoreError) -> LeaseRecord? {
     var before: LeaseRecord?
-    try file.act { () throws(SQLiteError) in
+    try file.act(durably: true) { () throws(SQLiteError) in
       guard let record = try self.record(name), record.holder != nil else { return }
       try self.file.change("UPDATE lease SET token = token + 1, owner = NULL WHERE name = ?1", .text(name.rawValue))
       before = record
@@ -75,7 +77,7 @@ package final class LocalLeaseStore: LeaseStore {
 
   package func forget(_ name: LeaseName) throws(StoreError) -> Bool {
     var isForgotten = false
-    try file.act { () throws(SQLiteError) in
+    try file.act(durably: true) { () throws(SQLiteError) in
       guard let record = try self.record(name), record.holder == nil else { return }
       try self.file.change("UPDATE floor SET token = max(token, ?1)", .token(record.token))
       try self.file.change("DELETE FROM lease WHERE name = ?1", .text(name.rawValue))
