@@ -236,6 +236,8 @@ class Deploys(unittest.TestCase):
     def test_prune_does_not_wait_for_what_drains(self):
         with deployed() as deploy:
             deploy.deploy["keep"] = 1
+            # Four deploys fit into it on any machine.
+            deploy.of.engines["web"]["stop-timeout"] = "60s"
             first = deploy.deployed("--quick")["release"]
             with socket.create_connection(("127.0.0.1", deploy.of.port)) as client:
                 # Taken by the first release, which drains as long as this one is not answered.
