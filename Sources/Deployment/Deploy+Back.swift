@@ -93,8 +93,12 @@ extension Deploy {
 
   mutating func ending(_ outcome: Outcome, _ event: DeployEvent) -> [DeployAction] {
     switch event {
-    case .recorded, .recordFailed:
+    case .recorded:
+      state = .ended(outcome)
+      return [.finish(outcome)]
+    case .recordFailed(let failure):
       // What it stands for is so, recorded or not; recovery finds the same.
+      unrecorded = failure
       state = .ended(outcome)
       return [.finish(outcome)]
     case .abortAsked:

@@ -45,6 +45,8 @@ package struct Deploy: Hashable, Sendable {
   package internal(set) var turn: Turn?
   /// What could not be undone, or was left out after the mark.
   package internal(set) var residue: [Step: StepFailure] = [:]
+  /// Why the last record, that of the end, is not known to be on the disk: the next one finds it half-done.
+  package internal(set) var unrecorded: StepFailure?
   /// The release is marked good: no way back from here.
   package internal(set) var isMarked = false
   /// Before the host's units are started: nothing that needs a unit is done.

@@ -12,13 +12,18 @@ package struct OperationSummary: Hashable, Sendable {
     /// Microseconds since 1970.
     package var began: Int64
     package var ended: Int64?
+    /// nil while it runs, and where the clock of its beginning is another boot's.
+    package var took: Duration?
     package var state: State
     package var what: String?
+    fileprivate let beganAt: RecordTime
   }
 
   package let intent: Intent
   package let started: Int64
   package private(set) var ended: Int64?
+  /// From its first record to its last, those who took it up included.
+  package private(set) var took: Duration?
   package private(set) var outcome: Outcome?
   package private(set) var turn: Deploy.Turn?
   package private(set) var facts = OperationFacts()
@@ -26,24 +31,26 @@ package struct OperationSummary: Hashable, Sendable {
   /// How often another process took it up.
   package private(set) var resumptions = 0
   private var isMarked = false
+  private let first: RecordTime
 
   package var operation: OperationID { intent.operation }
 
   /// nil without records.
-  package init?(_ records: [(at: Int64, entry: Entry)]) {
+  package init?(_ records: [(at: RecordTime, entry: Entry)]) {
     guard let first = records.first, case .began(let intent) = first.entry else { return nil }
     self.intent = intent
-    started = first.at
+    self.first = first.at
+    started = first.at.wall
     for record in records.dropFirst() { add(record.entry, record.at) }
   }
 
-  package mutating func add(_ entry: Entry, _ at: Int64) {
+  package mutating func add(_ entry: Entry, _ at: RecordTime) {
     switch entry {
     case .began: break
     case .intends(let step):
-      (ended, outcome) = (nil, nil)
+      (ended, took, outcome) = (nil, nil, nil)
       steps.removeAll { $0.step == step }
-      steps.append(StepSummary(step: step, began: at, state: .running))
+      steps.append(StepSummary(step: step, began: at.wall, state: .running, beganAt: at))
     case .knows(let facts): self.facts = facts
     case .did(let step, let facts):
       self.facts = facts
@@ -68,16 +75,20 @@ package struct OperationSummary: Hashable, Sendable {
     case .resumed: resumptions += 1
     case .ended(let outcome):
       self.outcome = outcome
-      ended = at
+      ended = at.wall
+      took = at.since(first)
       // What fails after the mark ends the operation without a record of its own.
       for index in steps.indices where steps[index].state == .running { steps[index].state = .failed }
     }
   }
 
-  private mutating func set(_ step: Step, _ state: StepSummary.State, _ at: Int64?, _ what: String? = nil) {
+  private mutating func set(_ step: Step, _ state: StepSummary.State, _ at: RecordTime?, _ what: String? = nil) {
     guard let index = steps.firstIndex(where: { $0.step == step }) else { return }
     steps[index].state = state
-    if let at { steps[index].ended = at }
+    if let at {
+      steps[index].ended = at.wall
+      steps[index].took = at.since(steps[index].beganAt)
+    }
     if let what { steps[index].what = what }
   }
 

@@ -19,7 +19,7 @@ package struct DeployHistory {
     var verdicts: [(release: ReleaseID, verdict: ReleaseVerdict, sequence: Int64)] = []
     do throws(SQLiteError) {
       for lines in try DeployLedger.read(layout, limit: limit) {
-        if let summary = OperationSummary(lines.map { ($0.at, $0.entry) }) { all[summary.operation] = summary }
+        if let summary = OperationSummary(lines.map { ($0.time, $0.entry) }) { all[summary.operation] = summary }
       }
       verdicts = try DeployLedger.verdicts(layout)
     } catch {
@@ -27,7 +27,7 @@ package struct DeployHistory {
     }
     for id in OperationIndex.all(layout) {
       let lines = StepLog.peek(layout, id)
-      if let summary = OperationSummary(lines.map { ($0.at, $0.entry) }) { all[id] = summary }
+      if let summary = OperationSummary(lines.map { ($0.time, $0.entry) }) { all[id] = summary }
     }
     let sorted = lastFirst(Array(all.values))
     history.operations = Array(sorted.prefix(limit))
@@ -53,7 +53,7 @@ package struct DeployHistory {
   package static func show(_ layout: Layout, _ id: OperationID) -> (summary: OperationSummary, lines: [LogLine])? {
     var lines = StepLog.peek(layout, id)
     if lines.isEmpty { lines = (try? DeployLedger.read(layout, id)) ?? [] }
-    return OperationSummary(lines.map { ($0.at, $0.entry) }).map { ($0, lines) }
+    return OperationSummary(lines.map { ($0.time, $0.entry) }).map { ($0, lines) }
   }
 
   private static func releases(

@@ -6,26 +6,32 @@ internal import Vocabulary
 package struct LogLine: Hashable, Sendable {
   /// From 1, rising.
   package var number: Int
-  /// Microseconds since 1970, for people.
-  package var at: Int64
+  package var time: RecordTime
   package var entry: Entry
 
   package var json: JSON {
-    var members: JSON.Members = ["n": number.json, "at": at.json]
+    var members: JSON.Members = ["n": number.json, "at": time.wall.json]
+    if let boot = time.boot {
+      members.append("bootId", boot.id)
+      members.append("up", boot.instant.nanoseconds / 1_000)
+    }
     entry.write(to: &members)
     return .object(members)
   }
 
-  package init(number: Int, at: Int64, entry: Entry) {
+  package init(number: Int, time: RecordTime, entry: Entry) {
     self.number = number
-    self.at = at
+    self.time = time
     self.entry = entry
   }
 
   package init(json: JSON) throws(ShapeError) {
     var fields = try Fields(json)
     number = try fields.required("n")
-    at = try fields.required("at")
+    time = RecordTime(wall: try fields.required("at"))
+    if let id: String = try fields.optional("bootId"), let up: Int64 = try fields.optional("up"), up >= 0 {
+      time.boot = RecordTime.Boot(id: id, instant: .zero + .microseconds(up))
+    }
     entry = try Entry(&fields)
   }
 }

@@ -89,7 +89,7 @@ package final class Executor {
     if case .ended(let ended) = machine.state { outcome = ended }
     return OperationOutcome(
       operation: operation.id, outcome: outcome, facts: machine.facts, step: machine.turn?.step,
-      failure: machine.turn?.failure, residue: machine.residue)
+      failure: machine.turn?.failure, residue: machine.residue, unrecorded: machine.unrecorded)
   }
 
   /// Once: what is asked for twice is asked for.

@@ -11,8 +11,25 @@ package struct OperationOutcome: Hashable, Sendable {
   package var failure: StepFailure?
   /// What could not be undone, or was left out though the release is good.
   package var residue: [Step: StepFailure]
+  /// Why its end could not be recorded. What it says of the releases is so all the same, but the operation counts as
+  /// half-done until somebody records it.
+  package var unrecorded: StepFailure?
 
-  package var exitStatus: Int32 { outcome.exitStatus }
+  /// A person is needed where nothing but the record of the end is missing, too: nobody else knows that it ended.
+  package var exitStatus: Int32 { unrecorded == nil || facts.sequence == 0 ? outcome.exitStatus : 2 }
+
+  /// What failed; nil where nothing did.
+  package var what: String? {
+    let step = step.map { "\($0.rawValue) failed: " } ?? ""
+    let failed: String? =
+      switch outcome {
+      case .good, .baking: nil
+      case .refused, .busy, .aborted: failure?.what ?? outcome.rawValue
+      case .failed, .stuck: failure.map { step + $0.what } ?? outcome.rawValue
+      }
+    guard exitStatus != outcome.exitStatus, let unrecorded else { return failed }
+    return (failed.map { "\($0); and " } ?? "") + "the end of the operation could not be recorded: \(unrecorded.what)"
+  }
 
   /// What holds now.
   package var holds: String {
@@ -28,6 +45,9 @@ package struct OperationOutcome: Hashable, Sendable {
 
   /// What a person does next.
   package var next: String? {
+    if exitStatus != outcome.exitStatus {
+      return (unrecorded?.next).map { "\($0), then baton recover" } ?? "see to the disk, then baton recover"
+    }
     switch outcome {
     case .good, .baking: return nil
     case .stuck:

@@ -2,6 +2,7 @@ internal import CLinux
 package import Deployment
 internal import Glibc
 internal import JSON
+internal import Ledger
 internal import LinuxSystem
 package import Vocabulary
 
@@ -88,7 +89,7 @@ package final class StepLog {
 
   /// On the disk when it returns. After an error nobody knows whether it is; the next one overwrites it.
   package func append(_ entry: Entry) throws(StepFailure) {
-    let line = LogLine(number: (lines.last?.number ?? 0) + 1, at: RealTime.microseconds(), entry: entry)
+    let line = LogLine(number: (lines.last?.number ?? 0) + 1, time: .now(), entry: entry)
     var bytes: [UInt8] = []
     line.json.write(to: &bytes)
     bytes.append(UInt8(ascii: "\n"))
@@ -146,6 +147,15 @@ package final class StepLog {
   package static func isAlive(_ layout: Layout, _ id: OperationID) -> Bool {
     guard let file = try? Descriptor.open(path(layout, id), flags: O_RDONLY) else { return false }
     return flock(file.raw, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK
+  }
+}
+
+extension RecordTime {
+  private static let boot = Ledger.bootID()
+
+  static func now() -> RecordTime {
+    RecordTime(
+      wall: RealTime.microseconds(), boot: boot.isEmpty ? nil : Boot(id: boot, instant: .now()))
   }
 }
 

@@ -71,12 +71,7 @@ package struct OperationVerdict: Hashable, Sendable, JSONValue {
     holds = outcome.holds
     next = outcome.next
     lines = outcome.failure?.lines ?? []
-    let step = outcome.step.map { "\($0.rawValue) failed: " } ?? ""
-    switch outcome.outcome {
-    case .good, .baking: what = outcome.holds
-    case .refused, .busy, .aborted: what = outcome.failure?.what ?? outcome.outcome.rawValue
-    case .failed, .stuck: what = outcome.failure.map { step + $0.what } ?? outcome.outcome.rawValue
-    }
+    what = outcome.what ?? outcome.holds
   }
 
   package init(json: JSON) throws(ShapeError) {

@@ -69,7 +69,7 @@ enum ClockCheck {
         StepFailure(.refused, "the clock of this host stands before 2025", next: "timedatectl set-ntp true"))
     }
     let last = OperationIndex.all(operation.layout).filter { $0 != operation.id }
-      .compactMap { StepLog.peek(operation.layout, $0).last?.at }.max()
+      .compactMap { StepLog.peek(operation.layout, $0).last?.time.wall }.max()
     guard let last, last > now + 60_000_000 else { return .fine("it runs on from the last operation") }
     return .weak("it stands \((last - now) / 1_000_000) s before the last operation: it was set back, or is wrong now")
   }

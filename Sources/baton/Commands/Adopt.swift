@@ -91,7 +91,7 @@ struct AdoptRun {
     let outcome = Executor(assembly).run(intent)
     if outcome.outcome == .good { archive(outcome, assembly.operation) }
     try handOver(assembly.operation)
-    guard outcome.outcome == .good else { throw failure(outcome) }
+    guard outcome.exitStatus == 0 else { throw failure(outcome) }
     let unsaid = Set(wish.shared).subtracting(service.deploy.shared).sorted()
     if !unsaid.isEmpty {
       audience.warn("write into [deploy] of \(service.path), or the next release is without them: shared = \(unsaid)")
@@ -136,7 +136,7 @@ struct AdoptRun {
     do throws(StepFailure) { outcomes = try recovery.run(.now, who: Person.name) } catch { throw failure(error) }
     for outcome in outcomes {
       try handOver(operation(outcome.operation))
-      if outcome.outcome == .stuck { throw failure(outcome) }
+      if outcome.exitStatus == 2 { throw failure(outcome) }
       audience.note("operation \(outcome.operation) is brought to its end: \(outcome.holds)")
     }
   }
@@ -211,6 +211,7 @@ struct AdoptRun {
   }
 
   private func failure(_ outcome: OperationOutcome) -> Failure {
-    failure(outcome.failure ?? StepFailure(.failed, outcome.holds, next: outcome.next))
+    if outcome.exitStatus == 2 { return failure(StepFailure(.stuck, outcome.what ?? "stuck", next: outcome.next)) }
+    return failure(outcome.failure ?? StepFailure(.failed, outcome.holds, next: outcome.next))
   }
 }

@@ -68,15 +68,13 @@ struct OperationText {
     }
   }
 
-  var took: Duration? { summary.ended.map { .microseconds(max(0, $0 - summary.started)) } }
-
   func cells(isNarrow: Bool) -> [Table.Cell] {
     let (word, colour) = state
     let began: Table.Cell = (String(Ages.clock(WallTime(microseconds: summary.started)).prefix(19)), nil)
     let release = summary.facts.release.map { isNarrow ? $0.short : $0.text }
     return [(summary.operation.text, nil)] + (isNarrow ? [] : [began]) + [
       (summary.intent.kind.rawValue + (summary.intent.isQuick ? " --quick" : ""), nil), (word, colour),
-      (took.map { Ages.took($0) } ?? "-", nil), (release ?? "-", nil), (plain(summary.intent.who), nil),
+      (summary.took.map { Ages.took($0) } ?? "-", nil), (release ?? "-", nil), (plain(summary.intent.who), nil),
     ]
   }
 
@@ -86,7 +84,7 @@ struct OperationText {
       "startedUsec": summary.started.json,
     ]
     members.append("endedUsec", summary.ended)
-    members.append("tookMs", took)
+    members.append("tookMs", summary.took)
     members.append("outcome", summary.outcome)
     members.append("release", summary.facts.release)
     members.append("previous", summary.facts.previous)
@@ -104,6 +102,7 @@ struct OperationText {
             "step": step.step.json, "state": .string(step.state.rawValue), "beganUsec": step.began.json,
           ]
           members.append("endedUsec", step.ended)
+          members.append("tookMs", step.took)
           members.append("what", step.what)
           return .object(members)
         }))

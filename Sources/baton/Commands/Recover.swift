@@ -102,9 +102,9 @@ struct RecoverRun {
       OperationNewsLog(service.layout, outcome.operation) { masker.mask($0) }.end(OperationVerdict(outcome))
     }
     tell(outcomes, json)
-    guard let stuck = outcomes.first(where: { $0.outcome == .stuck }) else { return }
+    guard let stuck = outcomes.first(where: { $0.exitStatus == 2 }) else { return }
     var failure = Failure(
-      .needsPerson, "operation \(stuck.operation) could not be brought to its end: \(stuck.failure?.what ?? "stuck")",
+      .needsPerson, "operation \(stuck.operation) could not be brought to its end: \(stuck.what ?? "stuck")",
       holds: stuck.holds, next: stuck.next)
     failure.isPrinted = json
     throw failure
@@ -117,7 +117,7 @@ struct RecoverRun {
       return Terminal.print(.object(members))
     }
     if outcomes.isEmpty { return Terminal.print("\(service.name): nothing was left over") }
-    for outcome in outcomes where outcome.outcome != .stuck {
+    for outcome in outcomes where outcome.exitStatus != 2 {
       Terminal.print("operation \(outcome.operation) is brought to its end: \(plain(outcome.holds))")
     }
   }

@@ -84,7 +84,8 @@ struct Show: ParsableCommand {
     fact("backup", summary.facts.backup)
     fact("migrations", summary.facts.migrations.joined(separator: ", "))
     fact(
-      "began", Ages.clock(WallTime(microseconds: summary.started)) + (text.took.map { ", took \(Ages.took($0))" } ?? "")
+      "began",
+      Ages.clock(WallTime(microseconds: summary.started)) + (summary.took.map { ", took \(Ages.took($0))" } ?? "")
     )
     fact("by", summary.intent.who)
     if summary.resumptions > 0 { fact("resumed", "\(summary.resumptions) times: it was cut off") }
@@ -92,7 +93,7 @@ struct Show: ParsableCommand {
     Terminal.print("")
     var table = Table(rightAligned: [2])
     for step in summary.steps {
-      let took = step.ended.map { Ages.took(.microseconds(max(0, $0 - step.began))) } ?? "-"
+      let took = step.took.map { Ages.took($0) } ?? "-"
       let colour: StyledLine.Colour =
         switch step.state {
         case .done: .green

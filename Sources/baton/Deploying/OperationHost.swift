@@ -70,10 +70,9 @@ struct OperationHost {
     for outcome in outcomes {
       news.log(of: outcome.operation).end(OperationVerdict(outcome))
       news.note("operation \(outcome.operation) ended: \(outcome.holds)")
-      guard outcome.outcome != .stuck else {
+      guard outcome.exitStatus != 2 else {
         throw StepFailure(
-          .refused,
-          "operation \(outcome.operation) could not be brought to its end: \(outcome.failure?.what ?? "stuck")",
+          .refused, "operation \(outcome.operation) could not be brought to its end: \(outcome.what ?? "stuck")",
           next: outcome.next)
       }
     }

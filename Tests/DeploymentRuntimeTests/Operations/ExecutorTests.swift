@@ -83,7 +83,8 @@ import Vocabulary
     let (outcome, _) = other.deploy("op-2")
     #expect(outcome.outcome == .busy, "\(outcome)")
     #expect(try other.recover().outcomes.count == 1)
-    #expect(other.deploy("op-3").outcome.outcome == .good)
+    let last = other.deploy("op-3").outcome
+    #expect(last.outcome == .good, "\(last)")
   }
 
   @Test func anAbortWhileItWaitsIsHeard() throws {
@@ -111,6 +112,55 @@ import Vocabulary
     #expect(ledger.lastSequence() == 1)
     #expect(service.ledgerComplaints.isEmpty)
     #expect(service.fixture.scratch.names(in: "app/deploys").contains { $0.hasPrefix("ledger.db.bad-") })
+  }
+
+  /// Whoever says that it is done must have written that down, whatever else is so.
+  @Test(arguments: [FaultPlan.Side.before, .after])
+  func anEndThatCannotBeRecordedNeedsAPerson(_ side: FaultPlan.Side) throws {
+    let other = try FakeService()
+    let effects = other.deploy().effects
+    let last = effects.log.lastIndex { $0.kind == .record && $0.subject.hasSuffix(": ended") }
+    let number = try #require(last) + 1
+    let service = try FakeService()
+    let (outcome, _) = service.deploy(fault: FaultPlan(number: number, side, errno: EIO))
+    #expect(outcome.outcome == .good && outcome.exitStatus == 2)
+    #expect(outcome.holds.contains("serves and is marked good"))
+    #expect(outcome.what?.contains("could not be recorded") == true && outcome.next?.hasSuffix("baton recover") == true)
+    let verdict = OperationVerdict(outcome)
+    #expect(verdict.exitStatus == 2 && verdict.what == outcome.what)
+    #expect(try service.recover().outcomes.allSatisfy { $0.exitStatus == 0 })
+    #expect(service.complaints(FakeService.new).isEmpty, "\(service.complaints(FakeService.new))")
+  }
+
+  @Test func norIsARecoveryDoneWhoseEndCannotBeRecorded() throws {
+    let effects = try FakeService().deploy().effects
+    let cut = try #require(effects.log.lastIndex { $0.subject.hasSuffix(": did mark-good") })
+    let one = try FakeService(), other = try FakeService()
+    for each in [one, other] { _ = each.deploy(fault: FaultPlan(cut + 1, .after, .freeze)) }
+    let log = try one.recover().effects.log
+    let number = try #require(log.lastIndex { $0.subject.hasSuffix(": ended") }) + 1
+    let outcome = try #require(try other.recover(fault: FaultPlan(number: number, .before, errno: EIO)).outcomes.first)
+    #expect(outcome.exitStatus == 2 && outcome.outcome == .good, "\(outcome)")
+    #expect(try other.recover().outcomes.map(\.exitStatus) == [0])
+  }
+
+  @Test func howLongItTookIsToldByAClockThatDoesNotJump() throws {
+    let service = try FakeService()
+    _ = service.deploy()
+    let lines = StepLog.peek(service.layout, OperationID("op-1"))
+    let summary = try #require(OperationSummary(lines.map { ($0.time, $0.entry) }))
+    #expect(summary.took.map { $0 < .seconds(60) } == true && summary.steps.allSatisfy { $0.took != nil })
+    // Set back by a day in the middle: nothing of that is seen but the times of day.
+    var jumped = lines
+    for index in jumped.indices.dropFirst(lines.count / 2) { jumped[index].time.wall -= 86_400_000_000 }
+    let other = OperationSummary(jumped.map { ($0.time, $0.entry) })
+    #expect(other?.took == summary.took && other?.steps.map(\.took) == summary.steps.map(\.took))
+    #expect(other?.ended.map { $0 < summary.started } == true)
+    // After a start of the host its clock begins again: nobody knows.
+    for index in jumped.indices.dropFirst(lines.count / 2) { jumped[index].time.boot?.id = "another" }
+    let rebooted = OperationSummary(jumped.map { ($0.time, $0.entry) })
+    #expect(rebooted?.took == nil && rebooted?.steps.first?.took != nil && rebooted?.steps.last?.took != nil)
+    #expect(try lines.map { try LogLine(json: $0.json) } == lines)
   }
 
   @Test func aLineThatWasCutOffIsNotThere() throws {

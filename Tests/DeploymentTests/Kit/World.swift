@@ -150,7 +150,7 @@ struct World: Hashable {
     }
   }
 
-  var summary: OperationSummary? { OperationSummary(log.map { (0, $0) }) }
+  var summary: OperationSummary? { OperationSummary(log.map { (RecordTime(wall: 0), $0) }) }
 
   /// At the end of a process that came to an end.
   private mutating func judge(_ outcome: Outcome) {

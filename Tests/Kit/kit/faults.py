@@ -171,8 +171,8 @@ class Ground:
             self.met += first.reached(int(number), side)
             if kind != "kill" and first.status not in (DONE, FAILED, STUCK):
                 found.append(f"recovery ended with {first.status}: {first.said[-300:]}")
-            # Its very last record may be missing; what it said of the release holds.
-            if first.status == DONE and self.current != between:
+            # What it said holds, and there is nothing left to be done.
+            if first.status == DONE and (self.current != between or "nothing was left over" not in recovered.said):
                 found.append(f"recovery said that it was done: {first.said[-300:]}; then: {recovered.said[-300:]}")
         return [f"{number} {side} {fault}{f', recovery {recovery_fault}' if recovery_fault else ''}: {each}" for each in found]
 
@@ -187,7 +187,8 @@ class Ground:
             found.append(f"recovery ended with {recovered.status}: {recovered.said[-300:]}")
         if is_killed and ended.status not in (DONE, FAILED, STUCK):
             found.append(f"exit code {ended.status}")
-        if not is_killed and (ended.status == DONE) != is_new:
+        is_unrecorded = ended.status == STUCK and "the end of the operation could not be recorded" in ended.said
+        if not is_killed and not is_unrecorded and (ended.status == DONE) != is_new:
             found.append(f"exit code {ended.status}, and {version} is deployed: {ended.said[-300:]}")
         if self.answered() != version:
             found.append(f"{version} is deployed, and {self.answered()} answers")
