@@ -8,6 +8,8 @@ import Vocabulary
 /// the copies of databases, of which as many are kept as of archives.
 struct Leftovers {
   let operation: Operation
+  /// Seconds since 1970.
+  var now = RealTime.seconds()
 
   /// A broken mirror is there for a person to look at, for so long.
   static let brokenFor: Int64 = 7 * 86_400
@@ -16,6 +18,9 @@ struct Leftovers {
   static func places(_ layout: Layout) -> [String] {
     [KnownContents.directory(layout), Submodules.directory(layout)].filter { access($0, F_OK) == 0 }
   }
+
+  /// Whoever begins an operation needs less, also where it waits for another.
+  static let unbegunFor: Int64 = 2 * 86_400
 
   // MARK: Copies of databases
 
@@ -32,7 +37,6 @@ struct Leftovers {
     }
     var items: [PruneChoice.Item] = []
     var kept: Set<String> = []
-    let now = RealTime.seconds()
     for name in ((try? directoryEntries(backups)) ?? []).sorted() {
       guard let maker = Self.maker(of: name), let facts = facts("\(backups)/\(name)"), facts.st_mode & S_IFMT == S_IFREG
       else { continue }
@@ -77,7 +81,7 @@ struct Leftovers {
     let mirrors = ((try? directoryEntries(modules)) ?? []).filter { !$0.hasPrefix(".") }.sorted().map {
       "\(modules)/\($0)"
     }
-    let now = RealTime.seconds()
+    paths += unbegun()
     for path in ["\(layout.mirror).broken"] + mirrors where path.hasSuffix(".broken") {
       // A rename changes this one.
       guard let facts = facts(path), now - Int64(facts.st_ctim.tv_sec) > Self.brokenFor else { continue }
@@ -86,6 +90,21 @@ struct Leftovers {
     let whole = mirrors.filter { $0.hasSuffix(".git") }
     if !whole.isEmpty, let used = used(by: releases) { paths += whole.filter { !used.contains($0) } }
     return paths
+  }
+
+  /// Directories of operations that never came to their first record: of a client that was killed, of a request that nobody
+  /// took up.
+  private func unbegun() -> [String] {
+    let layout = operation.layout
+    let there = Set(OperationIndex.all(layout).map(\.text))
+    return ((try? directoryEntries(layout.deploys)) ?? []).sorted().compactMap { name in
+      let path = "\(layout.deploys)/\(name)"
+      guard name.utf8.count == 21, let id = Self.maker(of: "\(name)-x"), id != operation.id, !there.contains(name),
+        let facts = facts(path), facts.st_mode & S_IFMT == S_IFDIR,
+        now - Int64(facts.st_mtim.tv_sec) > Self.unbegunFor, !AbortPipe.isAttended(layout, id)
+      else { return nil }
+      return path
+    }
   }
 
   /// Mirrors of submodules that the commits of these releases need; nil when that cannot be told.

@@ -37,9 +37,18 @@ struct OperationOptions: ParsableArguments {
     request.control = try (control ?? Host.variable("BATON_CONTROL")).map { try DeployedService.absolute($0) }
     if plan { return try PlanRun(service: service, request: request).run(json: json || jsonLines) }
     if request.from == "-" {
-      do throws(StepFailure) { try request.takeInput(STDIN_FILENO, service.layout) } catch {
+      guard isatty(STDIN_FILENO) == 0 else {
+        throw Failure(
+          .usage, "--from - takes an archive from standard input, which is a terminal", holds: "nothing was begun",
+          next: "baton deploy \(service.mention) --from - < ARCHIVE")
+      }
+      let interruptions = Interruptions()
+      do throws(StepFailure) {
+        try request.takeInput(STDIN_FILENO, service.layout, interruption: interruptions.readable)
+      } catch {
         throw Failure(.failed, error.what, holds: "nothing was begun", next: error.next)
       }
+      withExtendedLifetime(interruptions) {}
     }
     try OperationRun(service: service, request: request, format: format(json: json)).begin(unit, detached: detach)
   }

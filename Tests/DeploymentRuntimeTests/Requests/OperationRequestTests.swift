@@ -115,6 +115,31 @@ import Vocabulary
     #expect(fixture.scratch.names(in: "app/deploys").filter { $0 != "room" } == [])
   }
 
+  @Test func inputThatWouldFillTheDiskIsRefusedAndGone() throws {
+    var request = request()
+    // As /dev/zero: without an end.
+    let endless = try Descriptor.open("/dev/zero", flags: O_RDONLY)
+    #expect {
+      try request.takeInput(endless.raw, layout) { _ in ByteCount(5 << 20) }
+    } throws: {
+      let failure = $0 as? StepFailure
+      return failure?.kind == .refused && failure?.what.contains("longer than 4.0M, and 5.0M are free") == true
+    }
+    #expect(request.from == nil && fixture.scratch.names(in: "app/deploys") == [])
+  }
+
+  @Test func inputThatIsBrokenOffLeavesNothing() throws {
+    var request = request()
+    let input = try Descriptor.pipe()
+    _ = write(input.writer.raw, "half", 4)
+    let wish = try Descriptor.pipe()
+    _ = write(wish.writer.raw, "x", 1)
+    #expect { try request.takeInput(input.reader.raw, layout, interruption: wish.reader) } throws: {
+      ($0 as? StepFailure)?.kind == .aborted
+    }
+    #expect(fixture.scratch.names(in: "app/deploys") == [])
+  }
+
   /// A full disk is a reason to go back, and what that needs was set aside before.
   @Test func aDeployKeepsRoomForTheWayBack() throws {
     _ = try written()
