@@ -13,19 +13,25 @@ struct BakeEyes {
   private let operation: Operation
   private let unit: ServiceUnit
   private let rounds: HealthRounds
-  private let beganAt: Int64
+  private let journal: UnitJournal
+  /// Where the journal of the unit ended when the bake began; nil: nothing was there, or it cannot be read.
+  private let journalEnd: String?
   private let hasSystemd: Bool
   private var firstRestarts: Int?
   private var firstInvocation: [UInt8]?
+  private var asking: BakeHealth
   private var lastCPU: (usage: UInt64, at: Instant)?
 
   init(_ operation: Operation, _ unit: ServiceUnit) {
     self.operation = operation
     self.unit = unit
     rounds = HealthRounds(operation: operation, checks: operation.deploy.health.checks, whom: "clients")
-    beganAt = RealTime.seconds()
     // As sd_booted(3) asks.
     hasSystemd = access("/run/systemd/system", F_OK) == 0
+    journal = UnitJournal(operation, unit.name)
+    journalEnd = hasSystemd ? journal.end() : nil
+    var random = SystemRandomNumberGenerator()
+    asking = BakeHealth(interval: operation.deploy.bake.interval, seed: random.next())
   }
 
   /// - Throws: only what a person asked for.
@@ -33,7 +39,7 @@ struct BakeEyes {
     var look = BakeLook()
     let state = unitState()
     if unit.control == nil { see(state, &look) } else { seeSupervisor(&look) }
-    look.errors = hasSystemd ? UnitJournal(operation, unit.name).errors(since: beganAt) : 0
+    look.errors = hasSystemd ? journal.errors(after: journalEnd) : 0
     if let cgroup = state?.cgroup, !cgroup.isEmpty {
       look.memory = ControlGroups.memory(of: cgroup) ?? look.memory
       look.cpu = cpu(cgroup)
@@ -91,10 +97,11 @@ struct BakeEyes {
     return Share(clamping: UInt32(clamping: Int64(clamping: usage - lastCPU.usage) * 10_000 / elapsed))
   }
 
-  private func health() throws(StepFailure) -> BakeLook.Health? {
+  private mutating func health() throws(StepFailure) -> BakeLook.Health? {
     guard !rounds.checks.isEmpty else { return .unasked }
-    guard let bad = try rounds.round() else { return .good }
-    if bad.isAborted { throw Operation.aborted }
-    return .bad(bad.text)
+    if let instead = asking.instead(at: .monotonicNow()) { return instead }
+    let bad = try rounds.round()
+    if bad?.isAborted == true { throw Operation.aborted }
+    return asking.saw(bad.map { .bad($0.text) } ?? .good, at: .monotonicNow())
   }
 }

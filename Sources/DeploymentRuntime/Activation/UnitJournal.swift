@@ -16,11 +16,20 @@ struct UnitJournal {
     lines(["-n", "\(count)", "-o", "cat"]).map { $0.suffix(count).map { String($0.prefix(500)) } } ?? []
   }
 
-  /// How many entries of priority error or worse there are since then; nil where nobody can say: without a single entry
-  /// of the unit it is not known whether there are none or whether they cannot be read.
-  func errors(since seconds: Int64) -> Int? {
+  /// Where it ends now, as a cursor: times of entries are those of a clock that jumps. nil without a single entry.
+  func end() -> String? {
+    let mark = "-- cursor: "
+    return lines(["-n", "1", "-o", "cat", "--show-cursor"])?.last { $0.hasPrefix(mark) }.map {
+      String($0.dropFirst(mark.count))
+    }
+  }
+
+  /// How many entries of priority error or worse there are after that place, in this boot where it is nil; nil where nobody
+  /// can say: without a single entry of the unit it is not known whether there are none or whether they cannot be read.
+  func errors(after cursor: String?) -> Int? {
     guard let any = lines(["-n", "1", "-o", "cat"]), !any.isEmpty else { return nil }
-    return lines(["-p", "err", "--since", "@\(seconds)", "-n", "\(Self.most)", "-o", "cat"])?.count
+    let place = cursor.map { ["--after-cursor", $0] } ?? ["-b"]
+    return lines(["-p", "err", "-n", "\(Self.most)", "-o", "cat"] + place)?.count
   }
 
   private static let most = 1_000
