@@ -1,12 +1,17 @@
 """What an operation does to the world lies inside the effects that accidents are arranged around: asked of the kernel."""
 
+import os
 import re
+import tempfile
+import types
 import unittest
 
+from kit import programs
 from kit.calls import traced
 from kit.faultkinds import KINDS, Deploy
-from kit.faults import DONE, ground
+from kit.faults import DONE, ground, plain
 from kit.runner import within
+from test_adopt import Tree
 
 # Outside of every effect: call and what it is done to; each with the reason why no accident there can matter.
 EXCEPTIONS = (
@@ -32,9 +37,7 @@ EXCEPTIONS = (
 )
 
 
-class Calls(unittest.TestCase):
-    """Of every kind of operation, of recovery, and of backups."""
-
+class CallsCase(unittest.TestCase):
     maxDiff = None
 
     def check(self, each, *arguments, word="run-operation", gives_orders=True):
@@ -48,6 +51,10 @@ class Calls(unittest.TestCase):
         # It is seen at all: calls within effects, and what is asked of the supervisor.
         self.assertTrue({"fsync", "fdatasync"} & seen.inside.keys(), seen.inside)
         self.assertEqual(bool(seen.orders), gives_orders)
+
+
+class Calls(CallsCase):
+    """Of every kind of operation, of recovery, and of backups."""
 
     @within(120)
     def test_every_change_is_an_effect_of_recovery(self):
@@ -66,6 +73,24 @@ class Calls(unittest.TestCase):
             archive = max(path.name for path in (each.deploy.directory / "backups").glob("*.tar.zst"))
             folder = each.deploy.of.folder / "restored"
             self.check(each, "backup", "restore", "--archive", archive, "--to", str(folder), word="restore", gives_orders=False)
+
+
+@unittest.skipUnless(os.geteuid() == 0, "adopting needs root")
+class AdoptionCalls(CallsCase):
+    """Of an adoption and its way back."""
+
+    @within(120)
+    def test_every_change_is_an_effect_of_an_adoption_and_its_way_back(self):
+        with tempfile.TemporaryDirectory(prefix="adopt-") as folder:
+            tree = Tree(folder)
+            each = types.SimpleNamespace(
+                deploy=types.SimpleNamespace(
+                    of=types.SimpleNamespace(folder=tree.folder),
+                    command=lambda *words: [programs.path("baton"), *words, "--settings", str(tree.settings)],
+                    environment=lambda more: {**os.environ, **more}),
+                plain=lambda words: plain(words, ((tree.app, "DIR"), (folder, "HOME"), ("none", "PORT"))))  # fmt: skip
+            self.check(each, "adopt", "--tree", str(tree.path), word="adopt", gives_orders=False)
+            self.check(each, "adopt", "--undo", word="adopt", gives_orders=False)
 
 
 def listed(kind):

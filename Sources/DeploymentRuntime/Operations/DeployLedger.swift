@@ -43,8 +43,7 @@ package final class DeployLedger {
       if access(path, F_OK) != 0 { make() }
       guard access(path, F_OK) == 0 else { return }
       do throws(SQLiteError) {
-        let database = try Database(path: path)
-        try database.run("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF")
+        let database = try Self.connect(path)
         guard let refusal = try DeployLedgerSchema.schema.migrate(database) else {
           self.database = database
           return
@@ -61,11 +60,18 @@ package final class DeployLedger {
     }
   }
 
-  /// An empty file is a database without tables.
+  private static func connect(_ path: String) throws(SQLiteError) -> Database {
+    let database = try Database(path: path)
+    try database.run("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF")
+    return database
+  }
+
+  /// An empty file is a database without tables, and whoever opens it makes them: what goes wrong is met there again.
   private func make() {
     do throws(SystemError) {
       try effects.perform(.write, path) { () throws(SystemError) in
         _ = try Descriptor.open(path, flags: O_RDWR | O_CREAT, mode: 0o640)
+        if let database = try? Self.connect(path) { _ = try? DeployLedgerSchema.schema.migrate(database) }
       }
     } catch {
       news.append("the ledger cannot be made: \(error)")
@@ -92,7 +98,7 @@ package final class DeployLedger {
 
   /// Brings the records of one operation to `lines`; on the disk when it returns nil.
   package func write(_ lines: [LogLine]) -> StepFailure? {
-    guard let summary = OperationSummary(lines.map { ($0.at, $0.entry) }), let last = lines.last else { return nil }
+    guard let summary = OperationSummary(lines.map { ($0.time, $0.entry) }), let last = lines.last else { return nil }
     guard let database else { return nil }
     let subject = "\(path): \(summary.operation) \(last.number)"
     do throws(LedgerWriteError) {
@@ -116,7 +122,7 @@ package final class DeployLedger {
     for line in lines.dropFirst(known > lines.count ? 0 : known) {
       try database.change(
         "INSERT OR REPLACE INTO records VALUES(?, ?, ?, ?)", .text(id), .integer(Int64(line.number)),
-        .integer(line.at), .text(line.json.text))
+        .integer(line.time.wall), .text(line.json.text))
     }
     let facts = summary.facts
     try database.change(

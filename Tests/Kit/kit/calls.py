@@ -93,7 +93,7 @@ class Reader:
     def matters(call, text):
         if call in ("open", "openat"):
             return re.search(r"O_(WRONLY|RDWR|CREAT|TRUNC)", text)
-        if call in WRITES and not re.match(r"\d+</(?!dev/)", text):
+        if call in WRITES and not re.match(r"\d+</(?!dev/(?!shm/))", text):
             return ORDERS.search(text)
         return True
 
