@@ -13,8 +13,14 @@ package struct Hooks: OperationHooks {
   static let limit: Duration = .seconds(300)
 
   private let commands: [String: [[String]]]
+  private let limit: Duration
 
-  package init(_ commands: [String: [[String]]]) { self.commands = commands }
+  package init(_ commands: [String: [[String]]]) { self.init(commands, limit: Self.limit) }
+
+  init(_ commands: [String: [[String]]], limit: Duration) {
+    self.commands = commands
+    self.limit = limit
+  }
 
   package func before(_ step: Step, _ operation: Operation) throws(StepFailure) {
     try run("before-\(step.rawValue)", ["BATON_STEP": step.rawValue, "BATON_OUTCOME": "ok"], operation)
@@ -51,7 +57,7 @@ package struct Hooks: OperationHooks {
         arguments, in: directory(operation),
         environment: operation.environment(adding: variables.merging(["BATON_HOOK": name]) { $1 }),
         subject: "hook \(name): \(CommandRun.line(of: arguments))")
-      command.timeout = Self.limit
+      command.timeout = limit
       command.ignoresAbort = ignoringAbort
       let result = try command.run(operation)
       guard !result.hasSucceeded else { continue }

@@ -1,4 +1,5 @@
 import Deployment
+import Settings
 import Testing
 
 @testable import DeploymentRuntime
@@ -19,6 +20,25 @@ import Testing
   @Test func aHookAfterAStepIsOnlyWarnedAbout() throws {
     try hooks("after-health-check", "exit 1").after(.healthCheck, fixture.operation)
     #expect(fixture.audience.warnings.count == 1)
+  }
+
+  @Test func oneThatHangsIsEnded() throws {
+    let hooks = Hooks(["before-build": [["sh", "-c", "sleep 600"]]], limit: .milliseconds(200))
+    #expect { try hooks.before(.build, fixture.operation) } throws: {
+      let failure = $0 as? StepFailure
+      return failure?.kind == .failed && failure?.what.contains("200ms") == true
+    }
+    #expect(Hooks.limit == .seconds(300), "as settings(5) has it")
+  }
+
+  @Test func aChecklistsCommandThatHangsIsEnded() throws {
+    let fixture = try OperationFixture("[[deploy.checklist]]\ntext = \"it is quiet\"\nrun = [\"sleep\", \"600\"]\n")
+    guard
+      case .refusal(let failure) = ChecklistCheck.look(
+        fixture.operation, .before, isConfirmed: true, limit: .milliseconds(200))
+    else { return #expect(Bool(false), "it is refused") }
+    #expect(failure.kind == .refused && failure.what.contains("it is quiet") && failure.what.contains("200ms"))
+    #expect(ChecklistCheck.limit == .seconds(60), "as settings(5) has it")
   }
 
   @Test func failuresAreTold() throws {
