@@ -41,7 +41,8 @@ package struct StartingFile: Sendable {
       .engineProve: "{ socket = \"http\", path = \"/\" }",
       .serviceUser: user.map { TomlText.quoted($0) } ?? "",
     ].filter { !$0.value.isEmpty }
-    return """
+    return Self.wrapped(
+      """
       # How batond keeps \(name) answering; see baton.toml(5). A # before a key means that it is left out, and shows
       # what holds then or an example. Check this file with: baton check \(name)
 
@@ -56,8 +57,31 @@ package struct StartingFile: Sendable {
       \(section("health", .health, [:], without: [.healthCheck], isUsed: false))
       \(section("bake", .bake, [:], isUsed: false))
       \(section("backup", .backup, [:], isUsed: false))
-      """
+      """)
   }
+
+  /// Comments in words, no line of theirs wider than a terminal.
+  private static func wrapped(_ text: String) -> String {
+    var lines: [String] = []
+    for line in text.split(separator: "\n", omittingEmptySubsequences: false) {
+      guard line.hasPrefix("# "), line.utf8.count > width else {
+        lines.append(String(line))
+        continue
+      }
+      var current = "#"
+      for word in line.dropFirst(2).split(separator: " ") {
+        if current.count > 1, current.count + 1 + word.count > width {
+          lines.append(current)
+          current = "#"
+        }
+        current += " \(word)"
+      }
+      lines.append(current)
+    }
+    return lines.joined(separator: "\n")
+  }
+
+  private static let width = 80
 
   private func section(
     _ title: String, _ section: KnownKey.Section, _ values: [KnownKey: String], without omitted: Set<KnownKey> = [],

@@ -89,6 +89,12 @@ import Vocabulary
     #expect(fixture.errors(uncommented.joined(separator: "\n"), isRoot: true) == [])
   }
 
+  /// The values of settings are as long as they are.
+  @Test func itsWordsFitATerminal() {
+    let comments = file().text.split(separator: "\n").filter { $0.hasPrefix("# ") }
+    #expect(comments.count > 100 && comments.filter { $0.count > 80 } == [])
+  }
+
   @Test func namesEveryKeyOfItsSections() {
     let text = file().text
     for section in [KnownKey.Section.service, .engine, .handover, .shutdown] {

@@ -15,6 +15,14 @@ package struct PruneStep: OperationStep {
     package var leftovers: [String] = []
     /// Of all but records together.
     package var size = ByteCount(0)
+    /// `1 release, 2 backups`
+    var summary: String {
+      let counts = [
+        (releases.count, "release"), (backups.count, "backup"), (operations.count, "record"),
+        (leftovers.count, "leftover"),
+      ]
+      return counts.filter { $0.0 > 0 }.map { "\($0.0) \($0.1)\($0.0 == 1 ? "" : "s")" }.joined(separator: ", ")
+    }
     package var isEmpty: Bool { releases.isEmpty && backups.isEmpty && operations.isEmpty && leftovers.isEmpty }
   }
 
@@ -52,9 +60,7 @@ package struct PruneStep: OperationStep {
       try asFailure { () throws(SystemError) in freed &+= try files.discardTree(path).bytes }
     }
     if !plan.isEmpty {
-      operation.audience.note(
-        "removed \(plan.releases.count) releases, \(plan.backups.count) backups, \(plan.operations.count) records and "
-          + "\(plan.leftovers.count) leftovers; \(ByteCount(freed)) are free again")
+      operation.audience.note("removed \(plan.summary); \(ByteCount(freed)) are free again")
     }
     try MirrorUpkeep(operation: operation).run()
   }

@@ -190,6 +190,7 @@ final class PlanAudience: OperationAudience {
   private let effects: Effects
   private let mask: (String) -> String
   private var seen = 0
+  private var made: Set<String> = []
   /// Of one step, for people.
   private static let limit = 200
 
@@ -212,7 +213,8 @@ final class PlanAudience: OperationAudience {
 
   /// What was done since belongs to the step before.
   func close() {
-    let fresh = effects.log.dropFirst(seen)
+    // What several steps make sure of is made once.
+    let fresh = effects.log.dropFirst(seen).filter { $0.kind != .makeDirectory || made.insert($0.subject).inserted }
     seen = effects.log.count
     guard !steps.isEmpty else { return }
     let room = max(0, Self.limit - steps[steps.count - 1].effects.count)
