@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import tarfile
+import time
 import unittest
 
 from kit import http
@@ -191,6 +192,41 @@ class Deploys(unittest.TestCase):
         with tarfile.open(path, "w:gz") as archive:
             archive.add(folder / "serve", "serve")
         return path
+
+    def test_back_while_the_service_is_down_and_the_ledger_is_lost(self):
+        with deployed() as deploy:
+            first = deploy.deployed("--quick")["release"]
+            deploy.version("two")
+            second = deploy.deployed("--quick")["release"]
+            for path in (deploy.directory / "deploys").glob("ledger.db*"):
+                path.unlink()
+            deploy.running.end()
+            done = deploy.baton("rollback", "--foreground")
+            # Nobody runs it here; what is known of releases is known all the same.
+            found = {each["release"]: each["verdict"] for each in json.loads(deploy.baton("releases", "--json").stdout)["releases"]}
+            self.assertEqual((done.returncode, deploy.current, found), (1, second, {first: "good", second: "good"}), done.stderr)
+            deploy.running.start().wait_serving()
+            done = deploy.baton("rollback", "--foreground")
+            self.assertEqual((done.returncode, deploy.current), (0, first), done.stderr)
+            self.assertEqual(answer(deploy), "one")
+
+    def test_a_trial_is_part_of_a_deploy(self):
+        """Clients meet the new release for a share first; one that fails then is taken back before the rest does."""
+
+        def trial(deploy):
+            deploy.of.handover["trial"] = {"share": "50%", "for": "1s"}
+
+        with deployed(trial) as deploy:
+            deploy.deployed("--quick")
+            deploy.version("two")
+            began = time.monotonic()
+            second = deploy.deployed("--quick")["release"]
+            self.assertGreater(time.monotonic() - began, 1)
+            self.assertEqual((deploy.current, answer(deploy)), (second, "two"))
+            deploy.version("three", "--misbehave", "dies-after-ready=300")
+            done = deploy.baton("deploy", "--foreground", "--quick")
+            self.assertEqual(done.returncode, 1, done.stderr)
+            self.assertEqual((deploy.current, answer(deploy)), (second, "two"))
 
     def test_prune_keeps_what_is_needed(self):
         with deployed() as deploy:
