@@ -76,7 +76,9 @@ class Adopt(unittest.TestCase):
             before = it.picture()
             done = it.baton("adopt", "--plan")
             self.assertEqual(done.returncode, 1)
+            self.assertIn("a file of", done.stderr)
             self.assertIn("open for writing", done.stderr)
+            self.assertNotIn("listed above", done.stderr, "what follows from it is no refusal of its own")
             self.assertEqual(it.picture(), before)
 
     def test_it_ends_with_a_health_check(self):
@@ -85,6 +87,25 @@ class Adopt(unittest.TestCase):
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertIn("health check passed", done.stderr)
             self.assertTrue(it.tree.is_symlink())
+
+    def test_before_it_nothing_is_deployed_and_after_it_what_it_shared_is_asked_for(self):
+        with service() as it:
+            it.tree.chmod(0o755)
+
+            def looks():
+                found = json.loads(it.baton("preflight", "--json").stdout)["checks"]
+                return {each["check"]: (each["state"], each["what"], each.get("next", "")) for each in found}["directory"]
+
+            state, what, remedy = looks()
+            self.assertEqual(state, "refused")
+            self.assertIn(f"runs from {it.tree}", what)
+            self.assertIn("baton adopt", remedy)
+            (it.tree / "uploads").mkdir()
+            self.assertEqual(it.baton("adopt", "--shared", "uploads").returncode, 0)
+            state, what, _ = looks()
+            self.assertEqual((state, what.split()[0]), ("weak", "uploads"))
+            it.settings.write_text(it.settings.read_text().replace('shared = ["logs"]', 'shared = ["logs", "uploads"]'))
+            self.assertEqual(looks()[0], "fine")
 
     def test_one_that_clients_notice_is_put_back(self):
         with service(lambda tree: 500 if tree.is_symlink() else 200) as it:

@@ -175,8 +175,11 @@ package struct AdoptionExamination {
   private func refuseWriters(_ users: TreeUsers, _ outside: Set<TreePath>) throws(StepFailure) {
     let open = users.writers.filter { !Self.isCovered($0.path, outside) }
     guard !open.isEmpty else { return }
+    // One may be open in several processes.
+    let count = Set(open.map(\.path)).count
+    let files = count == 1 ? "a file of \(tree) is" : "\(count) files of \(tree) are"
     throw StepFailure(
-      .refused, "\(open.count) files of \(tree) are open for writing, and a release is never written to",
+      .refused, "\(files) open for writing, and a release is never written to",
       next: "name each, or a directory above it, with --shared PATH (kept for every release) or --exclude PATH",
       lines: open.prefix(20).map { "\($0.path) by \($0.command) (pid \($0.pid))" })
   }

@@ -14,6 +14,7 @@ package final class Executor {
   private var lock: OperationLock?
   private let patience: Duration
   private let ledger: DeployLedger?
+  private var kind: Intent.Kind = .deploy
   private var isAbortTold = false
   private var isLedgerSilent = false
 
@@ -28,6 +29,7 @@ package final class Executor {
   /// From the first record to the outcome. In a plan nothing is recorded and nothing undone.
   package func run(_ intent: Intent) -> OperationOutcome {
     var machine = Deploy(intent)
+    kind = intent.kind
     if let missing = intent.steps.first(where: { assembly.steps[$0] == nil && $0 != .lock && $0 != .markGood }) {
       return refusal(StepFailure(.refused, "there is no \(missing.rawValue) in this operation"))
     }
@@ -132,13 +134,16 @@ package final class Executor {
       return .done(step, operation.facts)
     } catch {
       // A plan goes on as far as it can see, to show all that is in the way.
-      if operation.effects.mode == .plan, step != .fetch, error.kind != .aborted {
+      if operation.effects.mode == .plan, seesOn(after: step), error.kind != .aborted {
         operation.findings.refusals.append(error)
         return .done(step, operation.facts)
       }
       return .failed(step, masked(error), operation.facts)
     }
   }
+
+  /// Without what fetch brings nothing can be said of what follows, nor without a tree that can be adopted.
+  private func seesOn(after step: Step) -> Bool { step != .fetch && kind != .adopt }
 
   private func undo(_ step: Step) -> DeployEvent {
     // In a plan nothing was done.

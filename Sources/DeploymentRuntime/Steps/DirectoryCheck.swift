@@ -13,6 +13,11 @@ enum DirectoryCheck {
     func refusal(_ what: String, _ next: String) -> PreflightStep.Finding {
       .refusal(StepFailure(.refused, what, next: next))
     }
+    if let tree = unadopted(operation) {
+      return refusal(
+        "the service runs from \(tree), which is a directory and no link to a release",
+        "baton adopt makes a release of it, without an interruption; or take tree out of [deploy]")
+    }
     guard access(layout.directory, W_OK | X_OK) == 0 else {
       return refusal(
         "\(SystemError("change", layout.directory, errno: errno)): \(user) makes releases in it",
@@ -50,9 +55,35 @@ enum DirectoryCheck {
       guard access(layout.release(release), X_OK) == 0 else {
         return .weak("\(layout.current) names release \(release), whose directory is gone")
       }
+      let lost = unsaid(operation)
+      guard lost.isEmpty else {
+        return .weak(
+          "\(lost.joined(separator: ", ")) of the adopted tree is shared, and the new release is without it: [deploy] "
+            + "shared does not name it")
+      }
       return .fine("\(layout.current) names release \(release)")
     } catch {
       return refusal("\(error)", "see what is the matter with \(layout.directory)")
+    }
+  }
+}
+
+extension DirectoryCheck {
+  /// `tree`, as long as no release was made of it: whatever is activated, the service would run on from there.
+  private static func unadopted(_ operation: Operation) -> String? {
+    guard let tree = operation.deploy.tree, let facts = try? FileFacts.ifPresent(tree), facts.kind == .directory else {
+      return nil
+    }
+    return tree
+  }
+
+  /// What was named when the tree was adopted, is a link in the release that serves, and is in no settings.
+  private static func unsaid(_ operation: Operation) -> [String] {
+    guard let adoption = try? Adoption.read(operation.layout) else { return [] }
+    let known = Set(operation.deploy.shared + operation.deploy.exclude)
+    return adoption.shared.filter { path in
+      let facts = try? FileFacts.ifPresent("\(operation.layout.current)/\(path)")
+      return !known.contains(path) && facts?.kind == .link
     }
   }
 }

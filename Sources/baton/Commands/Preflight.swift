@@ -58,16 +58,17 @@ struct Preflight: ParsableCommand {
 
   private func show(_ findings: [(name: String, finding: PreflightStep.Finding)]) {
     for (name, finding) in findings {
-      let (word, colour, text, next): (String, StyledLine.Colour, String, String?) =
+      let (word, colour, text, next, said): (String, StyledLine.Colour, String, String?, [String]) =
         switch finding {
-        case .fine(let text): ("fine", .green, text, nil)
-        case .weak(let text): ("weak", .yellow, text, nil)
-        case .refusal(let failure): ("refused", .red, failure.what, failure.next)
+        case .fine(let text): ("fine", .green, text, nil, [])
+        case .weak(let text): ("weak", .yellow, text, nil, [])
+        case .refusal(let failure): ("refused", .red, failure.what, failure.next, failure.lines.suffix(3))
         }
       var line = StyledLine(word, colour)
       line.append(String(repeating: " ", count: 9 - word.count) + name)
       line.append(String(repeating: " ", count: max(2, 12 - name.count)) + plain(text))
       Terminal.print(line, indent: 21)
+      for each in said { Terminal.print(StyledLine("                     | \(plain(each))"), indent: 23) }
       if let next { Terminal.print(StyledLine("         next        \(plain(next))"), indent: 21) }
     }
   }

@@ -53,7 +53,9 @@ struct DeployedService {
       throw Failure(
         .settingsWrong, only.map { "\($0)" } ?? "\(errors.errors.count) errors in \(path)",
         holds: "nothing was begun",
-        next: only == nil ? "correct the file; baton check \(path) reads it" : "baton check \(path)")
+        next: access(path, F_OK) != 0 && errno == ENOENT && file == nil
+          ? "baton init \(name) writes one to begin with"
+          : only == nil ? "correct the file; baton check \(path) reads it" : "baton check \(path)")
     }
   }
 

@@ -213,8 +213,13 @@ final class PlanAudience: OperationAudience {
 
   /// What was done since belongs to the step before.
   func close() {
-    // What several steps make sure of is made once.
-    let fresh = effects.log.dropFirst(seen).filter { $0.kind != .makeDirectory || made.insert($0.subject).inserted }
+    // What several steps make sure of is made once, and the directory around it synced with it.
+    var isMade = false
+    let fresh = effects.log.dropFirst(seen).filter { effect in
+      let isRest = isMade && effect.kind == .sync
+      isMade = effect.kind == .makeDirectory && !made.insert(effect.subject).inserted
+      return !isMade && !isRest
+    }
     seen = effects.log.count
     guard !steps.isEmpty else { return }
     let room = max(0, Self.limit - steps[steps.count - 1].effects.count)
