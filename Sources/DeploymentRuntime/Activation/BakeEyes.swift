@@ -14,8 +14,8 @@ struct BakeEyes {
   private let unit: ServiceUnit
   private let rounds: HealthRounds
   private let journal: UnitJournal
-  /// Where the journal of the unit ended when the bake began; nil: nothing was there, or it cannot be read.
-  private let journalEnd: String?
+  /// The whole second in which it began.
+  private let began: Instant
   private let hasSystemd: Bool
   private var firstRestarts: Int?
   private var firstInvocation: [UInt8]?
@@ -29,7 +29,7 @@ struct BakeEyes {
     // As sd_booted(3) asks.
     hasSystemd = access("/run/systemd/system", F_OK) == 0
     journal = UnitJournal(operation, unit.name)
-    journalEnd = hasSystemd ? journal.end() : nil
+    began = .zero + .seconds(Instant.monotonicNow().nanoseconds / 1_000_000_000)
     var random = SystemRandomNumberGenerator()
     asking = BakeHealth(interval: operation.deploy.bake.interval, seed: random.next())
   }
@@ -39,7 +39,7 @@ struct BakeEyes {
     var look = BakeLook()
     let state = unitState()
     if unit.control == nil { see(state, &look) } else { seeSupervisor(&look) }
-    look.errors = hasSystemd ? journal.errors(after: journalEnd) : 0
+    look.errors = hasSystemd ? journal.errors(since: began) : 0
     if let cgroup = state?.cgroup, !cgroup.isEmpty {
       look.memory = ControlGroups.memory(of: cgroup) ?? look.memory
       look.cpu = cpu(cgroup)

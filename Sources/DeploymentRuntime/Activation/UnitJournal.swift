@@ -16,20 +16,23 @@ struct UnitJournal {
     lines(["-n", "\(count)", "-o", "cat"]).map { $0.suffix(count).map { String($0.prefix(500)) } } ?? []
   }
 
-  /// Where it ends now, as a cursor: times of entries are those of a clock that jumps. nil without a single entry.
-  func end() -> String? {
-    let mark = "-- cursor: "
-    return lines(["-n", "1", "-o", "cat", "--show-cursor"])?.last { $0.hasPrefix(mark) }.map {
-      String($0.dropFirst(mark.count))
-    }
+  /// How many entries of priority error or worse there are since then, by the clock that does not jump; nil where nobody can
+  /// say: without a single entry of the unit it is not known whether there are none or whether they cannot be read.
+  func errors(since begin: Instant) -> Int? {
+    guard let any = lines(["-n", "1", "-o", "cat"]), !any.isEmpty else { return nil }
+    let errors = lines(["-b", "-p", "err", "-n", "\(Self.most)", "-o", "short-monotonic"])
+    return errors?.count { line in Self.time(of: line).map { $0 >= begin } ?? false }
   }
 
-  /// How many entries of priority error or worse there are after that place, in this boot where it is nil; nil where nobody
-  /// can say: without a single entry of the unit it is not known whether there are none or whether they cannot be read.
-  func errors(after cursor: String?) -> Int? {
-    guard let any = lines(["-n", "1", "-o", "cat"]), !any.isEmpty else { return nil }
-    let place = cursor.map { ["--after-cursor", $0] } ?? ["-b"]
-    return lines(["-p", "err", "-n", "\(Self.most)", "-o", "cat"] + place)?.count
+  /// `[   12.345678] host program[7]: text`, of CLOCK_MONOTONIC; nil for further lines of an entry. Source: journalctl(1).
+  static func time(of line: String) -> Instant? {
+    guard line.hasPrefix("["), let end = line.firstIndex(of: "]") else { return nil }
+    let parts = line[line.index(after: line.startIndex)..<end].split(separator: " ").last?.split(separator: ".")
+    guard let parts, parts.count == 2, parts[1].count == 6, let seconds = Int64(parts[0]), let rest = Int64(parts[1])
+    else {
+      return nil
+    }
+    return .zero + .seconds(seconds) + .microseconds(rest)
   }
 
   private static let most = 1_000

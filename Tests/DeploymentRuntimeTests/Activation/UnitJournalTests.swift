@@ -1,0 +1,15 @@
+import Testing
+import Vocabulary
+
+@testable import DeploymentRuntime
+
+@Suite struct UnitJournalTests {
+  @Test func entriesHaveATimeThatDoesNotJump() {
+    let time = Instant.zero + .seconds(12) + .microseconds(345_678)
+    #expect(UnitJournal.time(of: "[   12.345678] host app[7]: [99.000000] it broke") == time)
+    #expect(UnitJournal.time(of: "[123456.000001] host app[7]: x") == .zero + .seconds(123_456) + .microseconds(1))
+    for other in ["              a second line", "[oops] text", "", "[", "[12]", "[1.2] short", "-- No entries --"] {
+      #expect(UnitJournal.time(of: other) == nil, "\(other)")
+    }
+  }
+}
