@@ -123,9 +123,11 @@ struct CrossReferences {
   }
 
   private func checkTrial() {
-    guard settings.handover.trial != nil, let trial = raw.handover?.trial else { return }
+    guard settings.handover.trial != nil, let handover = raw.handover,
+      let position = handover.trial?.position ?? handover.strategy?.position
+    else { return }
     if settings.handover.steering == .off {
-      findings.error("a trial needs steering, which is \"off\"; steering = \"auto\" is accepted", at: trial.position)
+      findings.error("a trial needs steering, which is \"off\"; steering = \"auto\" is accepted", at: position)
     }
     for engine in settings.engines where engine.handover == .overlap {
       for socket in settings.sockets where engine.sockets.contains(socket.name) {
@@ -137,7 +139,7 @@ struct CrossReferences {
         }
         findings.error(
           "trial gives a share of engine \(engine.name), whose socket \(socket.name) \(reason); "
-            + "engines with TCP sockets only are accepted", at: trial.position)
+            + "engines with TCP sockets only are accepted", at: position)
       }
     }
   }

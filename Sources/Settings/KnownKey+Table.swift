@@ -130,7 +130,7 @@ extension KnownKey {
     case .handoverStrategy:
       Entry(
         .choice(Settings.Strategy.allCases.map(\.rawValue)), .value("\"all\""),
-        "All workers of an engine are replaced together.")
+        "Whether all clients meet a proven generation at once, or more of them from step to step.")
     case .handoverTrial: Entry(.table(.trial), .words("no trial"), "Clients that meet a proven generation first.")
     case .handoverSteering:
       Entry(
@@ -141,8 +141,18 @@ extension KnownKey {
       Entry(.duration(.seconds(1)...(Self.day * 365)), .value("\"1h\""), "The longest an old generation may drain.")
     case .handoverUpgradeOnReload:
       Entry(.boolean, .value("false"), "Whether a reload first puts another batond in place, where one lies there.")
-    case .trialShare: Entry(.share, .required, "The part of new connections that meets the new generation.")
-    case .trialFor: Entry(.duration(Self.upToDay), .required, "How long the trial lasts.")
+    case .trialShare:
+      Entry(
+        .share, .words("required with strategy \"all\""), "The part of new connections that meets the new generation.")
+    case .trialSteps:
+      Entry(
+        .shares, .words("\"1%\", \"5%\" and \"25%\" with strategy \"canary\""),
+        "The parts of new connections that meet it, one after the other.")
+    case .trialFor:
+      Entry(.duration(Self.upToDay), .value("\"10s\""), "How long the trial, or each of its steps, lasts.")
+    case .trialCheck:
+      Entry(.commandOrURL, .words("not asked"), "Asked every second of a trial; exit 0 or a status 2xx is good.")
+    case .trialCheckTimeout: Entry(.duration(Self.someTime), .value("\"5s\""), "For one answer of the check.")
 
     case .shutdownTimeout: Entry(.duration(.seconds(1)...Self.day), .value("\"30s\""), "The whole shutdown.")
     case .shutdownIntake:

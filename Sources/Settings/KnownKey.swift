@@ -90,7 +90,10 @@ package enum KnownKey: String, CaseIterable, Hashable, Sendable {
   case handoverUpgradeOnReload = "handover.upgrade-on-reload"
 
   case trialShare = "trial.share"
+  case trialSteps = "trial.steps"
   case trialFor = "trial.for"
+  case trialCheck = "trial.check"
+  case trialCheckTimeout = "trial.check-timeout"
 
   case shutdownTimeout = "shutdown.timeout"
   case shutdownIntake = "shutdown.intake"
@@ -213,6 +216,7 @@ extension KnownKey {
     case share
     /// Of one processor, so that it may be more than the whole.
     case percent(ClosedRange<Int>)
+    case shares
     case octal
     case address
     case path
@@ -231,6 +235,7 @@ extension KnownKey {
     case choiceOrTable([String], Section)
     case durationOrTable(ClosedRange<Duration>, Section)
     case commandOrExec
+    case commandOrURL
     case size(ClosedRange<ByteCount>)
     /// Paths below a directory that is known.
     case innerPaths
@@ -258,6 +263,7 @@ extension KnownKey {
       case .choice(let words): words.map { "\"\($0)\"" }.joined(separator: " or ")
       case .share: "a share from \"0%\" to \"100%\""
       case .percent(let range): "a share of one processor from \"\(range.lowerBound)%\" to \"\(range.upperBound)%\""
+      case .shares: "a list of rising shares such as \"5%\", the last \"100%\" at most"
       case .octal: "an octal mode from \"0000\" to \"0777\""
       case .address: "an address"
       case .path: "an absolute path"
@@ -274,6 +280,7 @@ extension KnownKey {
         words.map { "\"\($0)\"" }.joined(separator: " or ") + " or a table as \(section.title)"
       case .durationOrTable(let range, let section): Form.duration(range).accepted + " or a table as \(section.title)"
       case .commandOrExec: "a list of a program and its arguments, or { exec = [...] }"
+      case .commandOrURL: "a list of a program and its arguments, or an http:// URL on this host"
       case .size(let range): "a size from \"\(range.lowerBound.text)\" to \"\(range.upperBound.text)\""
       case .innerPaths: "a list of paths without a slash in front, without .. and without wildcards"
       case .innerPath: "a path without a slash in front and without .."

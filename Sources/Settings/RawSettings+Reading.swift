@@ -229,7 +229,8 @@ extension RawSettings.Handover {
     strategy = table.text(.handoverStrategy)
     if var inner = table.table(.handoverTrial, .trial) {
       trial = RawSettings.Trial(
-        position: inner.position, share: inner.text(.trialShare), duration: inner.text(.trialFor))
+        position: inner.position, share: inner.text(.trialShare), steps: inner.command(.trialSteps),
+        duration: inner.text(.trialFor), check: Self.check(&inner), checkTimeout: inner.text(.trialCheckTimeout))
       inner.finish()
     }
     steering = table.text(.handoverSteering)
@@ -237,6 +238,15 @@ extension RawSettings.Handover {
     maxDrainTime = table.text(.handoverMaxDrainTime)
     upgradeOnReload = table.boolean(.handoverUpgradeOnReload)
     table.finish()
+  }
+}
+
+extension RawSettings.Handover {
+  /// `["program", …]` or `"http://…"`
+  private static func check(_ trial: inout TableReader) -> RawSettings.Trial.Check? {
+    guard let node = trial.take(.trialCheck) else { return nil }
+    if case .text(let text) = node.value { return .url(Located(text, at: node.position)) }
+    return trial.texts(in: node, .trialCheck).map { .command($0) }
   }
 }
 

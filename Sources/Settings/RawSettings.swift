@@ -112,7 +112,15 @@ struct RawSettings {
   struct Trial {
     var position: Position
     var share: Text?
+    var steps: Command?
     var duration: Text?
+    var check: Check?
+    var checkTimeout: Text?
+
+    enum Check {
+      case command(Command)
+      case url(Text)
+    }
   }
 
   struct Shutdown {

@@ -200,8 +200,17 @@ extension TOMLWriter {
     pair(.handoverUpgradeOnReload, "\(handover.upgradeOnReload)")
     guard let trial = handover.trial else { return absent(.handoverTrial) }
     header("handover", "trial")
-    pair(.trialShare, TomlText.quoted(trial.share.description))
+    switch handover.strategy {
+    case .all: trial.shares.prefix(1).forEach { pair(.trialShare, TomlText.quoted($0.description)) }
+    case .canary: pair(.trialSteps, TomlText.list(trial.shares.map(\.description)))
+    }
     pair(.trialFor, duration(trial.duration))
+    switch trial.check {
+    case .exec(let command): pair(.trialCheck, TomlText.list(command))
+    case .http(let url): pair(.trialCheck, TomlText.quoted(url.text))
+    case nil: absent(.trialCheck)
+    }
+    pair(.trialCheckTimeout, duration(trial.checkTimeout))
   }
 
   private mutating func write(_ shutdown: Settings.Shutdown) {

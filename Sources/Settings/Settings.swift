@@ -282,15 +282,35 @@ package struct Settings: Hashable, Sendable {
     }
   }
 
-  package enum Strategy: String, Hashable, Sendable, CaseIterable { case all }
+  package enum Strategy: String, Hashable, Sendable, CaseIterable {
+    /// After its proof, and a trial where one is set, all clients meet the new generation at once.
+    case all
+    /// A trial in steps.
+    case canary
+  }
 
+  /// `[handover.trial]`
   package struct Trial: Hashable, Sendable {
-    package var share: Share
+    /// At least one, each larger than the one before.
+    package var shares: [Share]
+    /// Of each step.
     package var duration: Duration
+    package var check: Check?
+    /// For one question to ``check``.
+    package var checkTimeout: Duration
 
-    package init(share: Share, duration: Duration) {
-      self.share = share
+    package enum Check: Hashable, Sendable {
+      /// Good when it exits 0.
+      case exec([String])
+      /// Good when the answer is 2xx.
+      case http(URLTemplate)
+    }
+
+    package init(shares: [Share], duration: Duration, check: Check? = nil, checkTimeout: Duration = .seconds(5)) {
+      self.shares = shares
       self.duration = duration
+      self.check = check
+      self.checkTimeout = checkTimeout
     }
   }
 

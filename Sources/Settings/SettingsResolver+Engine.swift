@@ -164,7 +164,7 @@ extension SettingsResolver {
 
 extension SettingsResolver {
   /// `http://HOST[:PORT]/PATH` on loopback, or `unix:PATH:/PATH`.
-  private func url(_ raw: Located<String>, _ key: KnownKey) -> Settings.URLTemplate? {
+  func url(_ raw: Located<String>, _ key: KnownKey) -> Settings.URLTemplate? {
     if let reason = Self.whyNoURL(raw.value) {
       findings.error(
         "\(key.name) is \(values.quoted(raw.value)): \(reason); \"http://127.0.0.1:{port}/health\" or "

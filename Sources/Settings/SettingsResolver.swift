@@ -38,7 +38,7 @@ struct SettingsResolver {
     }
     checkEngines()
     let settings = Settings(
-      service: service, sockets: sockets, engines: engines, handover: handover(), shutdown: shutdown(service),
+      service: service, sockets: sockets, engines: engines, handover: handover(service), shutdown: shutdown(service),
       deploy: deploy(service))
     CrossReferences(raw: raw, settings: settings, findings: findings).check()
     return settings
@@ -196,34 +196,6 @@ struct SettingsResolver {
         at: raw.position, hint: N(rawValue: lower).map { "write \($0)" })
       return nil
     }
-  }
-
-  // MARK: [handover]
-
-  private func handover() -> Settings.Handover {
-    let handover = raw.handover ?? RawSettings.Handover()
-    return Settings.Handover(
-      strategy: values.choice(handover.strategy, .handoverStrategy, .all), trial: trial(handover.trial),
-      steering: values.choice(handover.steering, .handoverSteering, .auto),
-      maxDraining: values.integer(handover.maxDraining, .handoverMaxDraining),
-      maxDrainTime: values.duration(handover.maxDrainTime, .handoverMaxDrainTime),
-      upgradeOnReload: handover.upgradeOnReload?.value ?? false)
-  }
-
-  private func trial(_ trial: RawSettings.Trial?) -> Settings.Trial? {
-    guard let trial else { return nil }
-    guard let share = trial.share, let duration = trial.duration else {
-      let missing = [(trial.share, "share"), (trial.duration, "for")].filter {
-        $0.0 == nil && !findings.refused.contains("handover.trial.\($0.1)")
-      }.map(\.1)
-      if missing.isEmpty { return nil }
-      findings.error(
-        "trial has no \(missing.joined(separator: " and no ")); both are required", at: trial.position,
-        hint: "write trial = { share = \"5%\", for = \"10s\" }")
-      return nil
-    }
-    return Settings.Trial(
-      share: values.share(share, .trialShare), duration: values.duration(duration, .trialFor))
   }
 
   // MARK: [shutdown]

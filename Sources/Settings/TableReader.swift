@@ -195,8 +195,9 @@ enum Correction {
     case .address:
       guard case .integer(let number) = node.value, (0...65_535).contains(number) else { return nil }
       return "\"*:\(number)\""
+    case .shares: if let number = asNumber(node) { return "[\"\(number)%\"]" }
     case .texts, .names: if case .text(let text) = node.value { return TomlText.list([text]) }
-    case .command, .commandOrExec: if case .text(let text) = node.value { return words(text) }
+    case .command, .commandOrExec, .commandOrURL: if case .text(let text) = node.value { return words(text) }
     case .commands: if case .text(let text) = node.value { return words(text).map { "[\($0)]" } }
     case .checkedURL, .innerPath, .variable, .databaseURL: return asText(node)
     case .innerPaths, .windows: if case .text(let text) = node.value { return TomlText.list([text]) }

@@ -43,6 +43,8 @@ package enum Action: Hashable, Sendable {
   case save(WorkerID)
   /// One question through the public address. Answer: `proofAnswered`.
   case prove(GenerationID, EngineName, number: Int)
+  /// The settings' own check of a candidate on trial. Answer: `trialChecked`; of an earlier round nobody waits for one.
+  case checkTrial(GenerationID, round: Int)
 
   // Shutdown
   /// A stop for good: systemd is to forget the listeners.
@@ -87,6 +89,8 @@ package enum Refusal: Hashable, Sendable {
   /// The new generation's listener left its group while it was tried.
   case listenerLeft(ListenerID)
   case disproved(EngineName, String)
+  /// The check of its trial said no.
+  case failedCheck(String)
   /// It was proved and waited, and was not committed to.
   case held(HoldEnd)
   case notExclusive(EngineName)

@@ -18,9 +18,8 @@ package struct Change: Hashable, Sendable {
     case proving(since: Instant, retryAt: Instant?)
     /// Proved, and out of sight of clients until whoever asked says so. Exits: `trial`, `swapping`, committed, `restoring`.
     case holding(until: Instant)
-    /// A share of the clients meets the candidate. Exits: `swapping`, committed, `restoring`.
-    /// `askAt` is nil while it is being asked again.
-    case trial(until: Instant, askAt: Instant?)
+    /// A share of the clients meets the candidate, more from step to step. Exits: `swapping`, committed, `restoring`.
+    case trial(Trial)
     /// Exclusive engines change over one by one. Exits: committed, `restoring`.
     case swapping(EngineName, Swap)
     /// The candidate is given up: its exclusive engines end so that the old ones can come back. Exits: the end.
@@ -48,7 +47,7 @@ package struct Change: Hashable, Sendable {
     case .loading, .ending, .opening, .starting, .swapping, .restoring: nil
     case .proving(_, let retryAt): retryAt
     case .holding(let until): until
-    case .trial(_, let askAt): askAt
+    case .trial(let trial): trial.askAt
     }
   }
 }
@@ -151,7 +150,7 @@ extension Supervisor {
     case .starting: return advanceStarting(change, at: now)
     case .proving(let since, let retryAt): return advanceProving(change, since: since, retryAt: retryAt, at: now)
     case .holding(let until): return advanceHolding(change, until: until, at: now)
-    case .trial(let until, let askAt): return advanceTrial(change, until: until, askAt: askAt, at: now)
+    case .trial(let trial): return advanceTrial(change, trial, at: now)
     case .swapping(let name, let swap): return advanceSwap(change, name, swap, at: now)
     case .restoring(let refusal): return advanceRestoring(change, refusal, at: now)
     }

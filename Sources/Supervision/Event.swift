@@ -49,6 +49,7 @@ package enum Event: Hashable, Sendable {
   case nothingPending(WorkerID)
   case saved(WorkerID)
   case proofAnswered(GenerationID, EngineName, number: Int, failure: String?)
+  case trialChecked(GenerationID, round: Int, failure: String?)
 
   // Shutdown
   /// A command ended, or the ledger is closed. A command that was cut does not answer.

@@ -137,13 +137,18 @@ package struct SocketPlan: Hashable, Sendable {
   }
 }
 
+/// What share of the clients meets a proven generation, step by step, before all of them do.
 package struct TrialPlan: Hashable, Sendable {
-  package let share: Share
+  package let shares: [Share]
+  /// Of each step.
   package let duration: Duration
+  /// The settings' own check is asked besides the proofs.
+  package let isChecked: Bool
 
-  package init(share: Share, duration: Duration) {
-    self.share = share
+  package init(shares: [Share], duration: Duration, isChecked: Bool = false) {
+    self.shares = shares
     self.duration = duration
+    self.isChecked = isChecked
   }
 }
 

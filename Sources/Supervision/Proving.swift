@@ -1,12 +1,12 @@
 import Vocabulary
 
-/// A candidate starts, is asked through the public address, and meets a share of the clients.
+/// A candidate starts and is asked through the public address.
 extension Supervisor {
   /// Between two rounds of questions to a candidate.
-  private static let proofInterval = Duration.seconds(1)
+  static let proofInterval = Duration.seconds(1)
 
   /// Which engines of the candidate start before it is committed to: in a handover only those that may overlap.
-  private func startable(_ change: Change) -> Set<EngineName> {
+  func startable(_ change: Change) -> Set<EngineName> {
     Set((generations[change.candidate]?.engines ?? []).map(\.plan.name)).subtracting(change.exclusive)
   }
 
@@ -59,36 +59,6 @@ extension Supervisor {
       enter(change, .proving(since: since, retryAt: now + Self.proofInterval))
       return []
     case .passed: return change.hold.map { hold(change, for: $0, at: now) } ?? tryOut(change, at: now)
-    }
-  }
-
-  /// Proved: clients may meet it, at first a share of them where the settings say so.
-  mutating func tryOut(_ change: Change, at now: Instant) -> [Action] {
-    guard change.kind == .handover, !change.isRepeat, let trial = generations[change.candidate]?.plan.trial else {
-      return swapNext(change, after: nil, at: now)
-    }
-    var change = change
-    change.hasMetClients = true
-    enter(change, .trial(until: now + trial.duration, askAt: now + min(trial.duration, Self.proofInterval)))
-    return [.note(.generationOnTrial(change.candidate, trial.share, trial.duration))]
-      + steer(change) { .share(trial.share, candidate: $0, serving: $1) }
-  }
-
-  mutating func advanceTrial(_ change: Change, until: Instant, askAt: Instant?, at now: Instant) -> [Action] {
-    let names = startable(change)
-    if let askAt {
-      guard askAt <= now else { return [] }
-      enter(change, .trial(until: until, askAt: nil))
-      return ask(names, of: change.candidate)
-    }
-    switch proof(of: names, in: change.candidate) {
-    case .open: return []
-    case .failed(let engine, let text): return abort(.disproved(engine, text), at: now)
-    case .passed:
-      // A round that goes well after the end of the trial is the last one.
-      if until <= now { return swapNext(change, after: nil, at: now) }
-      enter(change, .trial(until: until, askAt: min(until, now + Self.proofInterval)))
-      return []
     }
   }
 

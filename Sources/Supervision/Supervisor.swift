@@ -120,6 +120,8 @@ package struct Supervisor: Hashable, Sendable {
     case .saved(let id): update(id) { worker, _ in worker.saved(at: now) }
     case .proofAnswered(let generation, let engine, let number, let failure):
       proofAnswered(generation, engine, number: number, failure: failure)
+    case .trialChecked(let generation, let round, let failure):
+      trialChecked(generation, round: round, failure: failure)
     case .stageWorkDone(let stage): stageWorkDone(stage, at: now)
     case .tick: tick(at: now)
     }

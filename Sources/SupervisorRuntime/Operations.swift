@@ -104,11 +104,11 @@ final class Operations {
       if let serving {
         result = outcome(
           refusal.isAboutSettings ? .settingsWrong : .failed, what, "generation \(serving) serves, untouched",
-          refusal.remedy, lines: lines, generation: serving)
+          refusal.remedy(duringTrial: duringTrial), lines: lines, generation: serving)
       } else {
         result = outcome(
-          refusal.isAboutSettings ? .settingsWrong : .needsPerson, what, "nothing serves", refusal.remedy,
-          lines: lines)
+          refusal.isAboutSettings ? .settingsWrong : .needsPerson, what, "nothing serves",
+          refusal.remedy(duringTrial: duringTrial), lines: lines)
       }
     }
     operation.completion(result)
@@ -118,7 +118,7 @@ final class Operations {
 
 extension Refusal {
   /// What a person can do next.
-  package var remedy: String {
+  package func remedy(duringTrial: Bool) -> String {
     switch self {
     case .settings: "correct the settings; baton check shows every error"
     case .release: "name a release that lies in the directory releases/ of the service"
@@ -129,7 +129,10 @@ extension Refusal {
     case .worker(_, .hangs): "see baton logs, correct it and try again"
     case .listener: "free the address or change the settings; baton doctor names who holds it"
     case .listenerLeft: "a worker must close(2) its listener, never shutdown(2) it: the socket is shared"
-    case .disproved: "correct the new version and try again; no client has met it"
+    case .disproved:
+      "correct the new version and try again; "
+        + (duringTrial ? "only the share of clients on trial met it" : "no client has met it")
+    case .failedCheck: "see what the check asks; only the share of clients on trial met the new version"
     case .held(.asked): "nothing has to be done"
     case .held(.callerLeft): "ask again: baton deploy, or baton recover, brings it to an end"
     case .held(.expired): "whoever asked said neither commit nor abort; ask again"

@@ -13,6 +13,8 @@ final class Questions {
   private var repeated: [WorkerID: Repeated] = [:]
   private var probes: [UInt64: any Cancellable] = [:]
   private var nextKey: UInt64 = 0
+  /// Of the generation on trial.
+  private var check: (any Cancellable)?
   /// Workers are saving what they have: that is not asked twice.
   private var saves: Set<UInt64> = []
 
@@ -203,6 +205,38 @@ final class Questions {
     }
     probes[key] = probe
     probe.start()
+  }
+
+  /// The settings' own check of a generation on trial; a question that nobody waits for any more is given up.
+  func check(_ generation: ResolvedGeneration, _ trial: Settings.Trial, round: Int, serving: GenerationID?) {
+    check?.cancel()
+    check = nil
+    let answer = { [weak self] (result: ProbeResult) in
+      self?.check = nil
+      var failure: String?
+      if case .failed(let why) = result { failure = why }
+      self?.send(.trialChecked(generation.id, round: round, failure: failure))
+    }
+    switch trial.check {
+    case nil: loop.deferred { answer(.passed) }
+    case .exec(let words):
+      var command = generation.command(words)
+      command.environment["BATON_GENERATION"] = "\(generation.id)"
+      command.environment["BATON_RELEASE"] = generation.release.text
+      command.environment["BATON_SERVING_GENERATION"] = serving.map { "\($0)" }
+      let probe = CommandProbe(
+        loop: loop, children: workers.children, command, timeout: trial.checkTimeout, completion: answer)
+      check = probe
+      probe.start()
+    case .http(let template):
+      do throws(ProbeURLError) {
+        let url = try ProbeURL(text: template.text)
+        let probe = HTTPProbe(
+          loop: loop, request: HTTPProbe.Request(url: url, timeout: trial.checkTimeout), completion: answer)
+        check = probe
+        probe.start()
+      } catch { loop.deferred { answer(.failed("\(error)")) } }
+    }
   }
 
   private func takeKey() -> UInt64 {

@@ -60,7 +60,9 @@ extension ResolvedGeneration {
     return GenerationPlan(
       id: id, release: release, engines: settings.engines.map(enginePlan),
       sockets: settings.sockets.map { SocketPlan(name: $0.name, key: $0.key, steering: steering(of: $0)) },
-      trial: settings.handover.trial.map { TrialPlan(share: $0.share, duration: $0.duration) },
+      trial: settings.handover.trial.map {
+        TrialPlan(shares: $0.shares, duration: $0.duration, isChecked: $0.check != nil)
+      },
       maxDraining: settings.handover.maxDraining, maxDrainTime: settings.handover.maxDrainTime,
       shutdown: ShutdownPlan(
         timeout: shutdown.timeout,

@@ -191,7 +191,7 @@ package final class Runtime {
       listen(action)
       KillPoint.reach("after \(action.label)")
     case .spawn, .terminate, .abort, .kill: work(action)
-    case .askReadiness, .askLiveness, .askPending, .save, .prove: ask(action)
+    case .askReadiness, .askLiveness, .askPending, .save, .prove, .checkTrial: ask(action)
     case .runStageCommand(let stage, let index): runStageCommand(stage, index)
     case .cutStageCommand(let stage): stageCommands.cut(stage)
     case .closeLedger:
@@ -324,6 +324,9 @@ package final class Runtime {
         let listener = core.generations[id]?.bindings[prove.socket]
       else { return }
       questions.prove(id, name, number: number, prove, through: listener)
+    case .checkTrial(let id, let round):
+      guard let generation = generations[id], let trial = generation.settings.handover.trial else { return }
+      questions.check(generation, trial, round: round, serving: core.serving)
     default: break
     }
   }

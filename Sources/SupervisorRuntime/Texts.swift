@@ -34,6 +34,7 @@ extension Refusal {
     case .listener(let listener, let why): "cannot listen on \(listener.key): \(why)"
     case .listenerLeft(let listener): "its listener on \(listener.key) was shut down by one of its workers"
     case .disproved(let engine, let why): "\(engine) did not prove itself: \(why)"
+    case .failedCheck(let why): "the check of its trial said no: \(why)"
     case .held(.asked): "it was proved and waited, and whoever asked for it called it off"
     case .held(.callerLeft): "whoever asked for it left before saying commit"
     case .held(.expired(let limit)): "it was proved and waited \(limit.text), and nobody said commit"

@@ -96,10 +96,28 @@ import Vocabulary
     for name in ["LISTEN_FDS", "NOTIFY_SOCKET", "WATCHDOG_USEC", "BATON_SERVICE"] {
       expectEngine("environment = { \(name) = \"1\" }", "\(name) is set by batond itself")
     }
-    expectOne(fixture.minimal(rest: "[handover]\nstrategy = \"canary\""), ["strategy is \"canary\"; \"all\""])
+    expectOne(fixture.minimal(rest: "[handover]\nstrategy = \"rolling\""), ["strategy is \"rolling\"; \"all\""])
     expectOne(fixture.minimal(rest: "[handover]\ntrial = { share = \"101%\", for = \"1s\" }"), ["\"0%\" to \"100%\""])
     expectOne(fixture.minimal(rest: "[handover]\ntrial = { share = \"5\", for = \"1s\" }"), ["write share = \"5%\""])
-    expectOne(fixture.minimal(rest: "[handover]\ntrial = { share = \"5%\" }"), ["trial has no for"])
+    expectOne(fixture.minimal(rest: "[handover]\ntrial = { for = \"5s\" }"), ["trial has no share"])
+    let canary = "[handover]\nstrategy = \"canary\"\n"
+    expectOne(
+      fixture.minimal(rest: canary + "trial = { share = \"5%\" }"), ["share is for strategy \"all\"", "write steps"])
+    expectOne(
+      fixture.minimal(rest: "[handover]\ntrial = { steps = [\"5%\"] }"), ["steps are for strategy \"canary\""])
+    expectOne(fixture.minimal(rest: canary + "trial = { steps = [\"5%\", \"5%\"] }"), ["which is not more than 5%"])
+    expectOne(fixture.minimal(rest: canary + "trial = { steps = [\"0%\"] }"), ["which is not more than 0%"])
+    expectOne(fixture.minimal(rest: canary + "trial = { steps = [] }"), ["steps is empty"])
+    expectOne(
+      fixture.minimal(rest: canary + "trial = { steps = [\"many\"] }"), ["\"many\"", "a list of rising shares"])
+    expectOne(fixture.minimal(rest: canary + "trial = { steps = 5 }"), ["write steps = [\"5%\"]"])
+    expectOne(
+      fixture.minimal(rest: canary + "trial = { check = \"http://127.0.0.1:{port}/\" }"), ["{port} means nothing here"])
+    expectOne(
+      fixture.minimal(rest: canary + "trial = { check = \"https://127.0.0.1/\" }"), ["TLS on loopback is not asked"])
+    expectOne(
+      fixture.minimal(rest: canary + "trial = { check = [\"/no/such/program\"] }"), ["check names \"/no/such/program\""]
+    )
     expectOne(fixture.minimal(rest: "[shutdown]\nengines = \"31s\""), ["the whole shutdown has 30s"])
   }
 

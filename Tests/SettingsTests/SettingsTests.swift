@@ -101,10 +101,31 @@ let example = """
         == .http(
           Settings.URLTemplate("unix:/run/robots.sock:/live"), interval: .seconds(3), timeout: .seconds(2), failures: 3)
     )
-    #expect(settings.handover.trial == Settings.Trial(share: Share(clamping: 500), duration: .seconds(10)))
+    #expect(settings.handover.trial == Settings.Trial(shares: [Share(clamping: 500)], duration: .seconds(10)))
     #expect(settings.shutdown.database == .seconds(4))
     #expect(settings.shutdown.databaseCommands == [["./main", "flush"]])
     #expect(settings.shutdown.redis == .seconds(2))
+  }
+
+  @Test func aCanaryHasStepsOfItsOwn() throws {
+    let plain = try fixture.settings(fixture.minimal(rest: "[handover]\nstrategy = \"canary\"")).handover
+    let steps = [100, 500, 2_500].map { Share(clamping: $0) }
+    #expect(plain.strategy == .canary && plain.trial == Settings.Trial(shares: steps, duration: .seconds(10)))
+    let said = try fixture.settings(
+      fixture.minimal(
+        rest: """
+          [handover]
+          strategy = "canary"
+          trial = { steps = ["0.5%", "100%"], for = "2m", check = "http://127.0.0.1:9090/ok", check-timeout = "1s" }
+          """)
+    ).handover.trial
+    #expect(
+      said
+        == Settings.Trial(
+          shares: [Share(clamping: 50), .whole], duration: .seconds(120),
+          check: .http(Settings.URLTemplate("http://127.0.0.1:9090/ok")), checkTimeout: .seconds(1)))
+    let command = "[handover]\ntrial = { share = \"1%\", check = [\"./main\", \"healthy\"] }"
+    #expect(try fixture.settings(fixture.minimal(rest: command)).handover.trial?.check == .exec(["./main", "healthy"]))
   }
 
   @Test func fillsEveryDefault() throws {

@@ -283,7 +283,7 @@ import Vocabulary
 @Suite struct Trial {
   var play = Rehearsal()
   let plan = GenerationPlan.of(
-    [.web()], trial: TrialPlan(share: Share(clamping: 500), duration: .seconds(3)))
+    [.web()], trial: TrialPlan(shares: [Share(clamping: 500)], duration: .seconds(3)))
 
   init() {
     play.serve(plan)
@@ -319,6 +319,47 @@ import Vocabulary
   @Test mutating func aCrashSteersBackAtOnce() {
     #expect(play.send(.exited(play.worker(Names.web, of: 2), .signalled(11))).rules == [.everyone(.http(1))])
     #expect(play.verdicts["reload"]?.count == 1)
+  }
+
+  @Test mutating func moreOfThemStepByStepAndTheCheckIsAskedInEachRound() {
+    play = Self.onTrial(of: [100, 2_500], isChecked: true)
+    #expect(play.said.rules.last == .share(Share(clamping: 100), candidate: .http(2), serving: .http(1)))
+    for share in [100, 100, 100, 2_500, 2_500] as [UInt32] {
+      let asked = play.pass(.seconds(1))
+      #expect(asked.contains { if case .checkTrial(2, _) = $0 { true } else { false } })
+      #expect(play.said.rules.last == .share(Share(clamping: share), candidate: .http(2), serving: .http(1)))
+      play.answer(asked)
+    }
+    #expect(play.core.serving == 1)
+    play.answer(play.pass(.seconds(1)))
+    #expect(play.core.serving == 2 && play.said.rules.last == .everyone(.http(2)))
+  }
+
+  @Test mutating func aCheckThatSaysNoSteersBackAtOnceWhateverElseIsAsked() {
+    play = Self.onTrial(of: [100, 2_500], isChecked: true)
+    let refused = play.check(play.pass(.seconds(1)), failure: "exit status 1")
+    #expect(refused.rules == [.everyone(.http(1))])
+    #expect(refused.contains(note: .handoverAborted(2, .failedCheck("exit status 1"), "reload")))
+  }
+
+  @Test mutating func aLateAnswerOfTheCheckIsNoAnswer() {
+    play = Self.onTrial(of: [100], isChecked: true)
+    play.answer(play.pass(.seconds(1)))
+    play.pass(.seconds(1))
+    #expect(play.send(.trialChecked(2, round: 1, failure: "late")).isEmpty)
+    #expect(play.send(.trialChecked(1, round: 2, failure: "of another")).isEmpty)
+    #expect(play.core.serving == 1 && play.step.map { if case .trial = $0 { true } else { false } } == true)
+  }
+
+  private static func onTrial(of shares: [UInt32], isChecked: Bool) -> Rehearsal {
+    let plan = GenerationPlan.of(
+      [.web()],
+      trial: TrialPlan(shares: shares.map { Share(clamping: $0) }, duration: .seconds(3), isChecked: isChecked))
+    var play = Rehearsal()
+    play.serve(plan)
+    play.offer(plan)
+    play.answer(play.makeReady(2))
+    return play
   }
 
   @Test mutating func aCrashOfTheServingGenerationDoesNotEndTheTrial() {

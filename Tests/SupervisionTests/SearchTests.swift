@@ -19,15 +19,24 @@ import Vocabulary
       plans: [.of([.web(restart: once)])], limits: Maze.Limits()),
     World(
       testDescription: "a trial",
-      plans: [.of([.web(restart: once)], trial: TrialPlan(share: Share(clamping: 500), duration: .seconds(2)))],
+      plans: [.of([.web(restart: once)], trial: TrialPlan(shares: [Share(clamping: 500)], duration: .seconds(2)))],
       limits: Maze.Limits(stops: 0)),
+    World(
+      testDescription: "a trial of two steps with a check",
+      plans: [
+        .of(
+          [.web(restart: once)],
+          trial: TrialPlan(
+            shares: [Share(clamping: 100), Share(clamping: 2_500)], duration: .seconds(1), isChecked: true))
+      ],
+      limits: Maze.Limits(stops: 0, crashes: 0)),
     World(
       testDescription: "a reload that is held",
       plans: [.of([.web(restart: once)])],
       limits: Maze.Limits(reloads: 1, holds: 1, words: 2, stops: 1, crashes: 0, refusals: 1, ticks: 4)),
     World(
       testDescription: "a hold, then a trial",
-      plans: [.of([.web(restart: once)], trial: TrialPlan(share: Share(clamping: 500), duration: .seconds(2)))],
+      plans: [.of([.web(restart: once)], trial: TrialPlan(shares: [Share(clamping: 500)], duration: .seconds(2)))],
       limits: Maze.Limits(reloads: 0, holds: 1, words: 2, stops: 0, refusals: 0, ticks: 6)),
     World(
       testDescription: "a worker shuts its listener down",

@@ -248,10 +248,33 @@ extension Settings.Handover: JSONValue {
 extension Settings.Trial: JSONValue {
   package init(json: JSON) throws(ShapeError) {
     var fields = try Fields(json)
-    self.init(share: Share(clamping: try fields.number("share")), duration: try fields.duration("time"))
+    // Version 0.1.0 knew one share and no check.
+    let first: UInt32 = try fields.number("share")
+    let shares: [Int]? = try fields.optional("shares")
+    let wait: Int64? = try fields.optional("checkTimeout")
+    let command: [String]? = try fields.optional("command")
+    let url: String? = try fields.optional("url")
+    self.init(
+      shares: shares?.map { Share(clamping: UInt32(clamping: $0)) } ?? [Share(clamping: first)],
+      duration: try fields.duration("time"),
+      check: command.map { .exec($0) } ?? url.map { .http(Settings.URLTemplate($0)) },
+      checkTimeout: wait.map { .nanoseconds($0) } ?? .seconds(5))
   }
 
-  package var json: JSON { ["share": Int(share.basisPoints).json, "time": .time(duration)] }
+  package var json: JSON {
+    var command: [String]?
+    var url: String?
+    switch check {
+    case .exec(let words): command = words
+    case .http(let template): url = template.text
+    case nil: break
+    }
+    return .record([
+      "share": Int((shares.first ?? .none).basisPoints).json, "shares": shares.map { Int($0.basisPoints) }.json,
+      "time": .time(duration), "command": command?.json, "url": url?.json,
+      "checkTimeout": .time(checkTimeout),
+    ])
+  }
 }
 
 extension Settings.Shutdown: JSONValue {

@@ -196,6 +196,9 @@ struct FakeHost {
       later(
         random.duration(.zero, .milliseconds(200)),
         .tell(.proofAnswered(id, engine, number: number, failure: fails ? "500" : nil)))
+    case .checkTrial(let id, let round):
+      let fails = random.chance(isBad[id] == true ? 30 : 1)
+      later(random.duration(.zero, .seconds(2)), .tell(.trialChecked(id, round: round, failure: fails ? "no" : nil)))
     case .runStageCommand(let stage, _):
       if random.chance(80) { later(.milliseconds(300), .tell(.stageWorkDone(stage))) }
     case .cutStageCommand: pending.removeAll { if case .tell(.stageWorkDone) = $0.what { true } else { false } }
@@ -216,12 +219,9 @@ struct FakeHost {
 
   private mutating func answerOpen(_ listener: ListenerID) {
     let roll = random.below(100)
-    let event: Event =
-      roll < 3
-      ? .listenerRefused(listener, "EMFILE")
-      : roll < 6
-        ? .listenerMustBeShared(listener)
-        : .listenerOpened(listener, isPermanent: service.hasSocketUnit && listener == .http(1))
+    let isPermanent = service.hasSocketUnit && listener == .http(1)
+    let opened = roll < 6 ? Event.listenerMustBeShared(listener) : .listenerOpened(listener, isPermanent: isPermanent)
+    let event = roll < 3 ? .listenerRefused(listener, "EMFILE") : opened
     numbers += 1
     pending.append((.zero, numbers - 1_000_000, .tell(event)))
   }
@@ -324,14 +324,12 @@ struct FakeHost {
     case 0..<30: try happen(.reload(newOperation()))
     case 30..<45:
       let operation = newOperation()
-      let isHasty = random.chance(20)
       later(
-        isHasty ? .zero : random.duration(.zero, .seconds(8)),
+        random.chance(20) ? .zero : random.duration(.zero, .seconds(8)),
         .tell(.holdReleased(operation, random.pick([.commit, .commit, .abort(.asked), .abort(.callerLeft)]))))
       try happen(.reload(operation, ReloadWish(release: ReleaseID("r"), hold: .seconds(6))))
     case 45..<55: try happen(.restart(newOperation()))
-    case 55..<65:
-      try happen(.scale(random.pick(FakeService.names), to: Int(random.below(5)), newOperation()))
+    case 55..<65: try happen(.scale(random.pick(FakeService.names), to: Int(random.below(5)), newOperation()))
     case 65..<85:
       guard let id = witness.processes.keys.sorted().first(where: { _ in random.chance(50) }) else { return }
       try die(id, .signalled(11))
@@ -348,6 +346,7 @@ struct FakeHost {
       try happen(.ready(WorkerID(generation: GenerationID(1), engine: Names.web, slot: 1, run: 1)))
       try happen(.quiet(ListenerID(key: SocketPlan.http.key, number: 77), unfinished: 0))
       try happen(.proofAnswered(GenerationID(1), Names.web, number: 1, failure: "late"))
+      try happen(.trialChecked(GenerationID(1), round: 1, failure: "late"))
       try happen(.stageWorkDone(.redis))
     }
   }

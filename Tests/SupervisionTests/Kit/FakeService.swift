@@ -8,7 +8,7 @@ struct FakeService {
 
   private let readiness: [EngineName: ReadinessPlan]
   private let sockets: [SocketPlan]
-  private let hasTrial: Bool
+  private let trialShares: [Share]
   /// The first listener comes from systemd.
   let hasSocketUnit: Bool
 
@@ -31,7 +31,7 @@ struct FakeService {
         SocketPlan(name: SocketName(unchecked: "shared"), key: SocketKey("tcp:10.0.0.1:80"), steering: .shared))
     }
     self.sockets = sockets
-    hasTrial = random.chance(40)
+    trialShares = random.pick([[], [], [500], [100, 2_500], [100, 500, 10_000]]).map { Share(clamping: $0) }
     hasSocketUnit = random.chance(20)
   }
 
@@ -46,7 +46,10 @@ struct FakeService {
     if random.chance(30) { engines.append(other(Names.cache, .redis, random: &random)) }
     return GenerationPlan(
       id: id, release: ReleaseID("-"), engines: engines, sockets: sockets,
-      trial: hasTrial ? TrialPlan(share: Share(clamping: 500), duration: random.duration(.zero, .seconds(4))) : nil,
+      trial: trialShares.isEmpty
+        ? nil
+        : TrialPlan(
+          shares: trialShares, duration: random.duration(.zero, .seconds(4)), isChecked: random.chance(50)),
       maxDraining: 1 + Int(random.below(2)), maxDrainTime: random.duration(.seconds(2), .seconds(40)),
       shutdown: ShutdownPlan(
         timeout: .seconds(30),

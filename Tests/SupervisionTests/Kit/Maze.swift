@@ -106,6 +106,7 @@ struct Maze: Hashable {
       return [event, .proofAnswered(id, engine, number: number, failure: "500")]
     case .quiet(let listener, 0) where core.groups[listener.key]?.unserved.contains(listener) == true:
       return [event, .quiet(listener, unfinished: 2)]
+    case .trialChecked(let id, let round, _): return [event, .trialChecked(id, round: round, failure: "exit status 1")]
     default: return [event]
     }
   }
@@ -211,6 +212,9 @@ struct Maze: Hashable {
     case .proofAnswered(let id, let engine, let number, .some):
       limits.refusals -= 1
       owed.remove(.proofAnswered(id, engine, number: number, failure: nil))
+    case .trialChecked(let id, let round, .some):
+      limits.refusals -= 1
+      owed.remove(.trialChecked(id, round: round, failure: nil))
     case .tick: limits.ticks -= 1
     case .emptied(let id), .exited(let id, _):
       // What it would have said it says no more.
@@ -236,6 +240,7 @@ struct Maze: Hashable {
       owed = owed.filter { $0.worker != id }
       owed.insert(core.worker(id)?.mainIsGone == false ? .exited(id, .signalled(9)) : .emptied(id))
     case .prove(let id, let engine, let number): owed.insert(.proofAnswered(id, engine, number: number, failure: nil))
+    case .checkTrial(let id, let round): owed.insert(.trialChecked(id, round: round, failure: nil))
     case .runStageCommand(let stage, _): owed.insert(.stageWorkDone(stage))
     case .cutStageCommand(let stage): owed.remove(.stageWorkDone(stage))
     case .closeLedger: owed.insert(.stageWorkDone(.database))

@@ -61,6 +61,16 @@ struct Rehearsal {
     for case .prove(let id, let engine, let number) in actions {
       answers += send(.proofAnswered(id, engine, number: number, failure: failure))
     }
+    return answers + check(actions)
+  }
+
+  /// Answers what `actions` ask the settings' own check.
+  @discardableResult
+  mutating func check(_ actions: [Action], failure: String? = nil) -> [Action] {
+    var answers: [Action] = []
+    for case .checkTrial(let id, let round) in actions {
+      answers += send(.trialChecked(id, round: round, failure: failure))
+    }
     return answers
   }
 

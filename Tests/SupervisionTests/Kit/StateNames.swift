@@ -56,6 +56,7 @@ extension Event {
     case .nothingPending: "nothing pending"
     case .saved: "saved"
     case .proofAnswered(_, _, _, let failure): failure == nil ? "proof passed" : "proof failed"
+    case .trialChecked(_, _, let failure): failure == nil ? "check passed" : "check failed"
     case .stageWorkDone: "stage work done"
     case .tick: "time is up"
     }

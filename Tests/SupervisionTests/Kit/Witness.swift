@@ -20,11 +20,13 @@ struct Witness: Hashable {
   private(set) var committed: Set<GenerationID> = []
   /// Those that served before the event that is being answered.
   private var answering: Set<GenerationID> = []
-  /// On trial, with a share of the clients.
-  private(set) var onTrial: Set<GenerationID> = []
+  /// On trial, with the shares of the clients that were said aloud.
+  private(set) var onTrial: [GenerationID: [Share]] = [:]
   /// Candidates of a handover that gave a wrong answer.
   private var disproved: Set<GenerationID> = []
   private(set) var open: Set<OperationID> = []
+  /// What serves is started once more: it was tried out when it came.
+  private var repeats: Set<OperationID> = []
   /// Of reloads that hold: whether somebody said "commit" while their candidate waited.
   private var holds: [OperationID: Bool] = [:]
   private(set) var isStopping = false
@@ -48,6 +50,12 @@ struct Witness: Hashable {
       // Answers to an earlier round are late.
       let isAsked = core.generations[id]?.engine(engine)?.proof?.numbers.contains(number) == true
       if isAsked, core.serving != nil, !committed.contains(id) { disproved.insert(id) }
+    case .trialChecked(let id, let round, .some):
+      if case .changing(let change) = core.phase, change.candidate == id, case .trial(let trial) = change.step,
+        trial.round == round, trial.askAt == nil
+      {
+        disproved.insert(id)
+      }
     case .stop, .stopNow: isStopping = true
     case .emptied(let id), .spawnFailed(let id, _): processes[id] = nil
     case .listenerLeft(let listener):
@@ -87,6 +95,11 @@ struct Witness: Hashable {
       kernel.open(listener, plan?.socket(socket)?.steering ?? .program)
     case .attach(let key, let program, let rule):
       kernel.attach(key, program, rule)
+      if case .share(let share, let candidate, _) = rule,
+        !onTrial.contains(where: { $0.value.last == share && !bound(to: candidate, after).isDisjoint(with: [$0.key]) })
+      {
+        return "\(share) of the clients meet \(candidate), and nobody was told"
+      }
       if kernel.members(key).contains(rule.serving) { shutDown.remove(key) }
     case .close(let listener):
       let users = processes.filter { $0.value.listeners.contains(listener) }.keys
@@ -118,8 +131,10 @@ struct Witness: Hashable {
         return "generation \(id) is forgotten while it runs"
       }
     // Nobody asked for it, and it is brought to its end all the same.
-    case .repeatSettings(let operation, _, _): open.insert(operation)
-    case .loadSettings, .watchQuiet, .abort, .askReadiness, .askLiveness, .askPending, .save,
+    case .repeatSettings(let operation, _, _):
+      open.insert(operation)
+      repeats.insert(operation)
+    case .loadSettings, .watchQuiet, .abort, .askReadiness, .askLiveness, .checkTrial, .askPending, .save,
       .removeStoredListeners,
       .runStageCommand, .cutStageCommand, .tell:
       break
@@ -129,17 +144,22 @@ struct Witness: Hashable {
 
   private mutating func heed(_ note: Note, _ core: Supervisor) -> String? {
     switch note {
-    case .generationServing(let id, _, let operation):
+    case .generationServing(let id, let old, let operation):
       if holds[operation] == false { return "generation \(id) is committed to without the word it waits for" }
       if disproved.contains(id) { return "generation \(id) is committed to though it gave a wrong answer" }
+      if old != nil, !repeats.contains(operation),
+        let shares = core.generations[id]?.plan.trial?.shares, onTrial[id] ?? [] != shares
+      {
+        return "generation \(id) is committed to after a trial of \(onTrial[id] ?? []) instead of \(shares)"
+      }
       committed.insert(id)
-      onTrial.remove(id)
-    case .generationOnTrial(let id, _, _):
+      onTrial[id] = nil
+    case .generationOnTrial(let id, let share, _):
       if case .changing(let change) = core.phase, change.operations.contains(where: { holds[$0] == false }) {
         return "generation \(id) meets clients without the word it waits for"
       }
-      onTrial.insert(id)
-    case .handoverAborted(let id, _, _): onTrial.remove(id)
+      onTrial[id, default: []].append(share)
+    case .handoverAborted(let id, _, _): onTrial[id] = nil
     default: break
     }
     return nil
@@ -219,7 +239,7 @@ struct Witness: Hashable {
     guard !shutDown.contains(key), after.serving != nil else { return nil }
     for listener in kernel.clients(key) {
       let users = bound(to: listener, before).union(bound(to: listener, after))
-      if !users.isDisjoint(with: committed.union(onTrial)) { continue }
+      if !users.isDisjoint(with: committed.union(onTrial.keys)) { continue }
       let isAnswered = answering.contains { id in
         after.generations[id]?.bindings.values.contains { $0.key == key && kernel.members(key).contains($0) } == true
       }

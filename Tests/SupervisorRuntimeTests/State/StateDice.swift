@@ -78,7 +78,11 @@ struct StateDice {
         description: text(), user: maybe("shop"), group: maybe("shop"), directory: "/srv/shop", environment: texts()),
       sockets: sockets, engines: [engine("web", sockets.map(\.name)), engine("robots", [])],
       handover: Settings.Handover(
-        strategy: .all, trial: maybe(Settings.Trial(share: Share(clamping: 500), duration: time())),
+        strategy: .all,
+        trial: maybe(
+          Settings.Trial(
+            shares: [Share(clamping: 500), Share(clamping: 9_900)], duration: time(), check: maybe(.exec(["./check"])),
+            checkTimeout: time())),
         steering: one(of: Settings.Steering.allCases), maxDraining: 3, maxDrainTime: time(), upgradeOnReload: coin()),
       shutdown: Settings.Shutdown(
         timeout: time(), intake: time(), engines: time(), database: time(), redis: time(),
