@@ -164,10 +164,19 @@ package final class EventLoop {
 
   // MARK: Running
 
+  /// Called with how long this thread did not run (SIGSTOP, a debugger, a host that stood still), before anything else
+  /// that waits is looked at.
+  package var wasAway: (Duration) -> Void = { _ in }
+
+  /// So late nobody is on a host that is only busy.
+  private static let mostLateness = Duration.seconds(1)
+
   /// Runs until ``stop()``.
   /// - Throws: only when epoll itself fails, which leaves nothing to go on with.
   package func run() throws(SystemError) {
     isStopping = false
+    // What was done before does not count as being away.
+    now = .monotonicNow()
     while !isStopping { try turn(waiting: true) }
   }
 
@@ -177,6 +186,7 @@ package final class EventLoop {
   /// One wake-up: waits for news if `waiting` and nothing is due, then calls every handler that has some.
   package func turn(waiting: Bool) throws(SystemError) {
     arm()
+    let before = now
     var events = [epoll_event](repeating: epoll_event(), count: Self.batch)
     let timeout: Int32 = waiting && deferred.isEmpty ? -1 : 0
     let count = try retrying("wait for events") {
@@ -184,6 +194,9 @@ package final class EventLoop {
     }
     now = .monotonicNow()
     wakeUps &+= 1
+    // Woken long after the time it had asked for, and after the last wake-up: nobody ran here meanwhile.
+    let isLate = armed.map { now - max($0, before) > Self.mostLateness } ?? false
+    if isLate { wasAway(now - before) }
     for event in events.prefix(Int(count)) {
       let key = event.data.u64
       switch key {
@@ -194,7 +207,8 @@ package final class EventLoop {
     }
     // Handlers may schedule and cancel: one at a time, and what they add waits for the next wake-up.
     let limit = deadlines.limit
-    while let handler = deadlines.takeDue(at: now, before: limit) { handler() }
+    // What came meanwhile is heard before anybody is called late.
+    while !isLate, let handler = deadlines.takeDue(at: now, before: limit) { handler() }
     let work = deferred
     deferred = []
     for item in work { item() }

@@ -81,6 +81,13 @@ extension KnownKey {
         .percent(1...100_000), .words("no bound"), "The most processor time of a worker; \"200%\" is two processors.")
     case .enginePidsMax:
       Entry(.integer(1...4_194_304), .words("no bound"), "The most processes and threads of a worker.")
+    case .engineMemoryLimit:
+      Entry(.size(Self.someSize), .words("not looked at"), "A worker that takes as much is replaced by a fresh one.")
+    case .engineMaxAge:
+      Entry(.duration(.seconds(1)...(Self.day * 365)), .words("any"), "How long a worker works before it is replaced.")
+    case .engineMaxRequests:
+      Entry(
+        .integer(1...1_000_000_000_000), .words("any"), "A worker that says requests=N, as many or more, is replaced.")
 
     case .proveSocket: Entry(.text, .required, "The socket through which it is asked; one of the engine's, not UDP.")
     case .provePath: Entry(.text, .value("\"/\""), "The path asked for.")

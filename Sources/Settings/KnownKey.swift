@@ -38,6 +38,9 @@ package enum KnownKey: String, CaseIterable, Hashable, Sendable {
   case engineMemoryMax = "engine.memory-max"
   case engineCPUMax = "engine.cpu-max"
   case enginePidsMax = "engine.pids-max"
+  case engineMemoryLimit = "engine.memory-limit"
+  case engineMaxAge = "engine.max-age"
+  case engineMaxRequests = "engine.max-requests"
 
   case proveSocket = "prove.socket"
   case provePath = "prove.path"

@@ -130,6 +130,9 @@ extension RawSettings.Engine {
     memoryMax = table.text(.engineMemoryMax)
     cpuMax = table.text(.engineCPUMax)
     pidsMax = table.integer(.enginePidsMax)
+    memoryLimit = table.text(.engineMemoryLimit)
+    maxAge = table.text(.engineMaxAge)
+    maxRequests = table.integer(.engineMaxRequests)
     table.finish()
   }
 

@@ -60,6 +60,9 @@ struct RawSettings {
     var memoryMax: Text?
     var cpuMax: Text?
     var pidsMax: Number?
+    var memoryLimit: Text?
+    var maxAge: Text?
+    var maxRequests: Number?
   }
 
   struct Prove {

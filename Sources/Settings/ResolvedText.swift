@@ -122,6 +122,9 @@ extension TOMLWriter {
     pair(.engineMemoryMax, optional: engine.bounds.memory?.text)
     pair(.engineCPUMax, optional: engine.bounds.processorPercent.map { "\($0)%" })
     if let processes = engine.bounds.processes { pair(.enginePidsMax, "\(processes)") } else { absent(.enginePidsMax) }
+    pair(.engineMemoryLimit, optional: engine.recycling.memory?.text)
+    if let age = engine.recycling.age { pair(.engineMaxAge, duration(age)) } else { absent(.engineMaxAge) }
+    if let most = engine.recycling.requests { pair(.engineMaxRequests, "\(most)") } else { absent(.engineMaxRequests) }
     if engine.prove == nil { absent(.engineProve) }
     if engine.watchdog == nil { absent(.engineWatchdog) }
     if engine.limits.isEmpty { absent(.engineLimits) }

@@ -97,6 +97,7 @@ package struct Settings: Hashable, Sendable {
     /// RLIMIT name ("nofile") to its values.
     package var limits: [String: Limit]
     package var bounds: Bounds
+    package var recycling: Recycling
     package var user: String?
     package var group: String?
 
@@ -104,7 +105,8 @@ package struct Settings: Hashable, Sendable {
       name: EngineName, command: [String], workers: Int, sockets: [SocketName], after: [EngineName],
       environment: [String: String], prove: Prove?, ready: Readiness, startTimeout: Duration, stopTimeout: Duration,
       watchdog: Watchdog?, restart: Restart, handover: HandoverKind, stage: Stage, drain: Drain, umask: UInt32,
-      limits: [String: Limit], user: String?, group: String?, bounds: Bounds = Bounds()
+      limits: [String: Limit], user: String?, group: String?, bounds: Bounds = Bounds(),
+      recycling: Recycling = Recycling()
     ) {
       self.name = name
       self.command = command
@@ -124,6 +126,7 @@ package struct Settings: Hashable, Sendable {
       self.umask = umask
       self.limits = limits
       self.bounds = bounds
+      self.recycling = recycling
       self.user = user
       self.group = group
     }
@@ -159,6 +162,19 @@ package struct Settings: Hashable, Sendable {
         memory.map { _ in ("memory-max", "memory") }, processorPercent.map { _ in ("cpu-max", "cpu") },
         processes.map { _ in ("pids-max", "pids") },
       ].compactMap { $0 }
+    }
+  }
+
+  /// `memory-limit`, `max-age`, `max-requests`: when a worker that is well is replaced by a fresh one. nil is never.
+  package struct Recycling: Hashable, Sendable {
+    package var memory: ByteCount?
+    package var age: Duration?
+    package var requests: Int?
+
+    package init(memory: ByteCount? = nil, age: Duration? = nil, requests: Int? = nil) {
+      self.memory = memory
+      self.age = age
+      self.requests = requests
     }
   }
 

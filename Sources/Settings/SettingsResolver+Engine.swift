@@ -27,7 +27,8 @@ extension SettingsResolver {
       umask: values.octal(engine.umask, .engineUmask),
       limits: Dictionary(
         engine.limits.map { ($0.key.name, values.limit($0.value, $0.key)) }, uniquingKeysWith: { first, _ in first }),
-      user: runner(engine.user, .engineUser), group: values.group(engine.group, .engineGroup), bounds: bounds(engine))
+      user: runner(engine.user, .engineUser), group: values.group(engine.group, .engineGroup), bounds: bounds(engine),
+      recycling: recycling(engine))
     return name == nil ? nil : resolved
   }
 
@@ -36,6 +37,13 @@ extension SettingsResolver {
       memory: values.size(engine.memoryMax, .engineMemoryMax),
       processorPercent: engine.cpuMax.flatMap { values.percent($0, .engineCPUMax) },
       processes: engine.pidsMax.map { values.integer($0, .enginePidsMax) })
+  }
+
+  private func recycling(_ engine: RawSettings.Engine) -> Settings.Recycling {
+    Settings.Recycling(
+      memory: values.size(engine.memoryLimit, .engineMemoryLimit),
+      age: engine.maxAge.map { values.duration($0, .engineMaxAge, else: .seconds(86_400)) },
+      requests: engine.maxRequests.map { values.integer($0, .engineMaxRequests) })
   }
 
   /// References, in the order of the file; a name that stands twice is an error, one that is unknown is found later.

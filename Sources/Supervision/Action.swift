@@ -39,6 +39,8 @@ package enum Action: Hashable, Sendable {
   case askLiveness(WorkerID)
   /// Repeated until nothing is pending. Answer: `nothingPending`.
   case askPending(WorkerID)
+  /// Answer: `measured`, or none where it cannot be had.
+  case measure(WorkerID)
   /// Answer: `saved`.
   case save(WorkerID)
   /// One question through the public address. Answer: `proofAnswered`.
@@ -119,6 +121,13 @@ package enum Note: Hashable, Sendable {
   case workerWaits(WorkerID, Duration)
   case workerFailed(WorkerID, WorkerFault, crashes: Int)
   case workerKilled(WorkerID, after: Duration)
+  /// It is well and is to be replaced.
+  case workerRecycling(WorkerID, RecycleReason)
+  /// Its successor is at work, and it has ended.
+  case workerRecycled(WorkerID)
+  /// Its successor did not become ready (nil: was not wanted any more), and it goes on.
+  case workerNotRecycled(WorkerID, WorkerFault?)
+  case supervisorAway(Duration)
   case engineScaled(EngineName, from: Int, to: Int)
   case listenerLeft(ListenerID)
   /// What the old listener still held when it was retired.

@@ -47,6 +47,10 @@ package enum Event: Hashable, Sendable {
   /// And nothing of its group is left.
   case emptied(WorkerID)
   case nothingPending(WorkerID)
+  /// What it takes with all it started.
+  case measured(WorkerID, memory: ByteCount)
+  /// How many requests it has answered, as it says.
+  case served(WorkerID, requests: UInt64)
   case saved(WorkerID)
   case proofAnswered(GenerationID, EngineName, number: Int, failure: String?)
   case trialChecked(GenerationID, round: Int, failure: String?)
@@ -55,6 +59,8 @@ package enum Event: Hashable, Sendable {
   /// A command ended, or the ledger is closed. A command that was cut does not answer.
   case stageWorkDone(Stage)
 
+  /// The supervisor did not run for so long (SIGSTOP, a host that stood still), and goes on.
+  case wasAway(Duration)
   /// The instant of ``Supervisor/nextDeadline`` has come.
   case tick
 }

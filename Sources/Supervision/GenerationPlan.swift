@@ -66,12 +66,14 @@ package struct EnginePlan: Hashable, Sendable {
   /// `drain.pending` and `drain.save` are set.
   package let asksPending: Bool
   package let saves: Bool
+  package let recycling: RecyclingPlan?
 
   package init(
     name: EngineName, workers: Int, sockets: [SocketName] = [], after: [EngineName] = [],
     readiness: ReadinessPlan = .told, startTimeout: Duration = .seconds(30), stopTimeout: Duration = .seconds(20),
     liveness: LivenessPlan? = nil, restart: RestartPolicy = RestartPolicy(), handover: Handover = .overlap,
-    stage: Stage = .engines, proof: ProofPlan? = nil, asksPending: Bool = false, saves: Bool = false
+    stage: Stage = .engines, proof: ProofPlan? = nil, asksPending: Bool = false, saves: Bool = false,
+    recycling: RecyclingPlan? = nil
   ) {
     self.name = name
     self.workers = workers
@@ -87,6 +89,7 @@ package struct EnginePlan: Hashable, Sendable {
     self.proof = proof
     self.asksPending = asksPending
     self.saves = saves
+    self.recycling = recycling
   }
 }
 

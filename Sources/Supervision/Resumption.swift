@@ -7,6 +7,8 @@ package enum Unrest: Hashable, Sendable {
   case notStarted
   case changing(OperationID?)
   case scaling(OperationID)
+  /// A worker that is well is being replaced.
+  case recycling(EngineName)
   case reloadsWait(OperationID)
   /// A listener is being watched until it is quiet.
   case quieting(ListenerID)
@@ -30,6 +32,9 @@ extension Supervisor {
     case .steady: if serving == nil { return .notStarted }
     }
     if let scaling { return .scaling(scaling.operation) }
+    if let engine = generations.values.flatMap(\.engines).first(where: \.isRecycling) {
+      return .recycling(engine.plan.name)
+    }
     // While nothing new is begun they go along.
     if paused == nil, let reload = waitingReloads.first { return .reloadsWait(reload.operation) }
     let unquiet = generations.values.flatMap { $0.draining?.unquiet ?? [] }
@@ -124,6 +129,15 @@ extension Engine {
     self.plan = plan
     self.phase = phase
     self.workers = workers
+    for place in workers.indices {
+      // An image that knew nothing of ages, or one whose turn had come: its time counts from the same instant.
+      guard case .ready(let since) = workers[place].state, workers[place].due == nil else { continue }
+      if workers[place].recycleAt == nil || workers[place].lookAt == nil {
+        let known = workers[place].recycleAt
+        self.workers[place].watch(plan, since: since)
+        if let known { self.workers[place].recycleAt = known }
+      }
+    }
   }
 }
 
@@ -131,7 +145,8 @@ extension Worker {
   /// As another image of this program left it.
   package init(
     resuming id: WorkerID, state: State, isWanted: Bool, mainIsGone: Bool, crashes: Int, restarts: Int,
-    lastFault: WorkerFault?, fault: WorkerFault?, liveBy: Instant?, missed: Int
+    lastFault: WorkerFault?, fault: WorkerFault?, liveBy: Instant?, missed: Int, recycleAt: Instant? = nil,
+    recyclings: Int = 0
   ) {
     self.id = id
     self.state = state
@@ -143,6 +158,8 @@ extension Worker {
     self.fault = fault
     self.liveBy = liveBy
     self.missed = missed
+    self.recycleAt = recycleAt
+    self.recyclings = recyclings
   }
 }
 

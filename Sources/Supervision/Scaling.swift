@@ -20,11 +20,15 @@ extension Supervisor {
       let workers = generations[serving]?.engines[index].workers
     else { return [.finish(operation, .refused(.unknownEngine(name), serving: serving))] }
     let scaling = Scaling(
-      engine: name, from: workers.count { $0.isWanted }, to: max(0, count), operation: operation)
+      engine: name, from: generations[serving]?.engines[index].wanted ?? 0, to: max(0, count), operation: operation)
     self.scaling = scaling
     var actions: [Action] = [.note(.engineScaled(name, from: scaling.from, to: scaling.to))]
     for worker in workers where worker.id.slot > scaling.to {
-      actions += update(worker.id) { $0.stop(killAt: now + $1.stopTimeout, $1, at: now) }
+      actions += update(worker.id) { worker, plan in
+        // Nobody is to follow it any more.
+        if worker.part == .leaving { worker.part = .regular }
+        return worker.stop(killAt: now + plan.stopTimeout, plan, at: now)
+      }
     }
     for worker in workers where worker.id.slot <= scaling.to && worker.hasFailed {
       // Whoever scales wants to see it tried again.
@@ -39,7 +43,7 @@ extension Supervisor {
 
   mutating func advanceScaling(at now: Instant) -> [Action] {
     guard let scaling, let serving, let index = generations[serving]?.index(of: scaling.engine),
-      var engine = generations[serving]?.engines[index]
+      var engine = generations[serving]?.engines[index], !engine.isRecycling
     else { return [] }
     engine.workers.removeAll { $0.id.slot > scaling.to && $0.isGone }
     for slot in 1..<(scaling.to + 1) where !engine.workers.contains(where: { $0.id.slot == slot }) {

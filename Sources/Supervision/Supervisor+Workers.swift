@@ -46,7 +46,11 @@ extension Supervisor {
   mutating func emptied(_ id: WorkerID, at now: Instant) -> [Action] {
     var random = random
     defer { self.random = random }
-    let mayRestart = !isStopping && generations[id.generation]?.mayRestart == true
+    // While a successor starts nobody else is started in its place.
+    let isRecycled = generations[id.generation]?.engine(id.engine)?.workers.contains {
+      $0.part == .successor && $0.id.slot == id.slot
+    }
+    let mayRestart = !isStopping && generations[id.generation]?.mayRestart == true && isRecycled != true
     return update(id) { worker, plan in
       worker.settle(plan, mayRestart: mayRestart, at: now, random: &random)
     }
@@ -79,7 +83,9 @@ extension Supervisor {
     case .starting(_, let readyAt, _):
       if let readyAt, readyAt <= now { return update(id) { worker, plan in worker.becameReady(plan, at: now) } }
       return giveUp(id, at: now) { plan in .notReady(within: plan.startTimeout) }
-    case .ready: return lifeIsDue(id, at: now)
+    case .ready:
+      if let liveBy = worker.liveBy, liveBy <= now { return lifeIsDue(id, at: now) }
+      return update(id) { worker, plan in worker.recycleTimeIsUp(plan, at: now) }
     }
   }
 

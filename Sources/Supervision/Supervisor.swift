@@ -116,6 +116,9 @@ package struct Supervisor: Hashable, Sendable {
     case .livenessAnswered(let id, let isAlive): livenessAnswered(id, isAlive, at: now)
     case .exited(let id, let reason): exited(id, reason, at: now)
     case .emptied(let id): emptied(id, at: now)
+    case .measured(let id, let memory): measured(id, memory: memory, at: now)
+    case .served(let id, let requests): served(id, requests: requests, at: now)
+    case .wasAway(let gap): wasAway(gap, at: now)
     case .nothingPending(let id): update(id) { worker, _ in worker.nothingPending(at: now) }
     case .saved(let id): update(id) { worker, _ in worker.saved(at: now) }
     case .proofAnswered(let generation, let engine, let number, let failure):
@@ -148,8 +151,11 @@ package struct Supervisor: Hashable, Sendable {
   private mutating func advanceOnce(at now: Instant) -> [Action] {
     switch phase {
     case .new, .ended: []
-    case .steady: advanceDraining(at: now) + advanceScaling(at: now) + serveQueues() + takeWaitingReloads()
-    case .changing(let change): advanceDraining(at: now) + advanceChange(change, at: now)
+    case .steady:
+      advanceDraining(at: now) + advanceRecycling(mayBegin: true, at: now) + advanceScaling(at: now)
+        + serveQueues() + takeWaitingReloads()
+    case .changing(let change):
+      advanceDraining(at: now) + advanceRecycling(mayBegin: false, at: now) + advanceChange(change, at: now)
     case .stopping(let shutdown): advanceShutdown(shutdown, at: now)
     }
   }

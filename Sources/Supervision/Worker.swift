@@ -94,6 +94,14 @@ package struct Worker: Hashable, Sendable {
   /// When it must next show life; nil where nothing watches.
   package internal(set) var liveBy: Instant?
   package internal(set) var missed = 0
+  package internal(set) var part = Part.regular
+  /// Why it is to be replaced when its turn comes, though it is well.
+  package internal(set) var due: RecycleReason?
+  /// How often the worker in this place was replaced though it was well.
+  package internal(set) var recyclings = 0
+  package internal(set) var recycleAt: Instant?
+  var lookAt: Instant?
+  var sparedUntil: Instant?
 
   /// One that saved, or has nothing pending, has no work left to lose, but exits better by itself.
   static let leavingTime = Duration.seconds(1)
@@ -133,7 +141,7 @@ package struct Worker: Hashable, Sendable {
     case .idle, .failed, .clearing: nil
     case .waiting(let until): until
     case .starting(_, let readyAt, let deadline): min(readyAt ?? deadline, deadline)
-    case .ready: liveBy
+    case .ready: [liveBy, recycleDeadline].compactMap { $0 }.min()
     case .stopping(let stopping): stopping.deadline
     }
   }
@@ -176,6 +184,7 @@ package struct Worker: Hashable, Sendable {
     case .told(let every), .asked(let every, _): liveBy = now + every
     case nil: liveBy = nil
     }
+    watch(plan, since: now)
     return [.note(.workerReady(id))]
   }
 
@@ -312,6 +321,10 @@ package struct Worker: Hashable, Sendable {
   private mutating func leave(for next: State, _ plan: EnginePlan, at now: Instant) {
     if case .ready(let since) = state, now - since >= plan.restart.healthyAfter { crashes = 0 }
     liveBy = nil
+    due = nil
+    lookAt = nil
+    recycleAt = nil
+    sparedUntil = nil
     state = next
   }
 }

@@ -24,6 +24,10 @@ extension MessageKind {
     case .workerFault: MessageID(0x35fc3d38280adb20, 0xe48843b3acb25cf4)
     case .workerWaits: MessageID(0xe05682078a1ab683, 0x77d345321520d89f)
     case .workerKilled: MessageID(0x8a567539e342c343, 0x6ca05ef16903b4e0)
+    case .workerRecycling: MessageID(0xaa177b04241967f5, 0xa6f2cd74175ba9e4)
+    case .workerRecycled: MessageID(0xb2d0b895cd632246, 0xe670d6fcd7408ae3)
+    case .workerNotRecycled: MessageID(0xb432818026444a9e, 0xc04d5c62e3be7974)
+    case .supervisorAway: MessageID(0x7f9714412d3d212b, 0x875bb21e1db25625)
     case .engineFailed: MessageID(0xc44b631d280ba339, 0x279f7e4c90598073)
     case .engineScaled: MessageID(0x5314e29e892f5d54, 0xe6a4133bffb9e417)
     case .listenerRefused: MessageID(0x75d514bbd9f4ba2e, 0x8fdba28fa6f1e64d)
@@ -50,14 +54,16 @@ extension MessageKind {
   package var priority: LogPriority {
     switch self {
     case .engineFailed, .settingsRefused, .operationRefused, .upgradeRefused, .handoverAborted, .listenerRefused: .error
-    case .workerFault, .workerExited, .workerOutOfMemory, .workerKilled, .drainCut, .leftoversEnded, .listenerLeft,
+    case .workerFault, .workerNotRecycled, .supervisorAway, .workerExited, .workerOutOfMemory, .workerKilled, .drainCut,
+      .leftoversEnded, .listenerLeft,
       .listenerShared, .shutdownCut, .stageCommandFailed, .recovered, .crashMemoryTrouble, .ledgerUnavailable,
       .outputDropped:
       .warning
     case .serviceStarted, .ledgerRecovered, .generationServing, .engineScaled, .shutdownStarted, .upgraded, .stopped:
       .notice
     case .generationStarting, .generationProving, .generationHeld, .generationOnTrial, .generationDraining,
-      .generationEnded, .workerStarted, .workerReady, .workerStopped, .workerWaits, .listenerRetired, .shutdownStage:
+      .generationEnded, .workerStarted, .workerReady, .workerStopped, .workerWaits, .workerRecycling, .workerRecycled,
+      .listenerRetired, .shutdownStage:
       .info
     }
   }

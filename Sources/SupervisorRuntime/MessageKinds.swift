@@ -25,6 +25,12 @@ package enum MessageKind: String, Hashable, Sendable, CaseIterable {
   case workerFault = "worker-fault"
   case workerWaits = "worker-waits"
   case workerKilled = "worker-killed"
+  /// It is well, and is replaced before it grows further.
+  case workerRecycling = "worker-recycling"
+  case workerRecycled = "worker-recycled"
+  case workerNotRecycled = "worker-not-recycled"
+  /// Nobody supervised for a while: the process was stopped, or the host.
+  case supervisorAway = "supervisor-away"
   case engineFailed = "engine-failed"
   case engineScaled = "engine-scaled"
   case listenerRefused = "listener-refused"

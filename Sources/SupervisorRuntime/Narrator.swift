@@ -41,6 +41,18 @@ struct Narrator {
     case .workerFailed(let id, let fault, let crashes): givenUp(id, fault, crashes)
     case .workerKilled(let id, let after):
       about(id, .workerKilled, "\(id.label) had not ended \(after.text) after SIGTERM and is killed")
+    case .workerRecycling(let id, let reason):
+      about(id, .workerRecycling, "\(id.label) is replaced by a fresh one: \(reason.text)", reason: reason.text)
+    case .workerRecycled(let id): about(id, .workerRecycled, "\(id.label) is a fresh one, and the one before has ended")
+    case .workerNotRecycled(let id, let fault):
+      about(
+        id, .workerNotRecycled,
+        "\(id.label) goes on: the one that was to replace it \(fault?.text ?? "is not wanted any more")",
+        reason: fault?.text)
+    case .supervisorAway(let gap):
+      Happening(
+        .supervisorAway,
+        "batond did not run for \(gap.text): it was stopped, or the host was; no worker is blamed for that")
     case .engineScaled(let name, let from, let to): scaled(name, from, to)
     case .listenerLeft(let listener):
       Happening(

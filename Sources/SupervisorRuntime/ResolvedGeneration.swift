@@ -102,13 +102,19 @@ extension ResolvedGeneration {
         healthyAfter: engine.restart.healthyAfter),
       handover: engine.handover.plan, stage: engine.stage.plan,
       proof: engine.prove.map { ProofPlan(socket: $0.socket, passes: $0.passes) },
-      asksPending: engine.drain.pending != nil, saves: engine.drain.save != nil)
+      asksPending: engine.drain.pending != nil, saves: engine.drain.save != nil, recycling: engine.recycling.plan)
   }
 }
 
 extension Settings.Socket {
   /// The same for two settings files exactly when they mean the same address.
   package var key: SocketKey { SocketKey(address.text) }
+}
+
+extension Settings.Recycling {
+  fileprivate var plan: RecyclingPlan? {
+    self == Settings.Recycling() ? nil : RecyclingPlan(memory: memory, age: age, requests: requests.map { UInt64($0) })
+  }
 }
 
 extension Settings.Readiness {

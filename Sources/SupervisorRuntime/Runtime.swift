@@ -86,6 +86,7 @@ package final class Runtime {
     listeners.send = { [unowned self] in send($0) }
     listeners.report = { history.add($0) }
     questions.send = { [unowned self] in send($0) }
+    loop.wasAway = { [unowned self] in send(.wasAway($0)) }
     stageCommands.done = { [unowned self] in send(.stageWorkDone($0)) }
     stageCommands.report = { history.add($0) }
   }
@@ -191,7 +192,7 @@ package final class Runtime {
       listen(action)
       KillPoint.reach("after \(action.label)")
     case .spawn, .terminate, .abort, .kill: work(action)
-    case .askReadiness, .askLiveness, .askPending, .save, .prove, .checkTrial: ask(action)
+    case .askReadiness, .askLiveness, .askPending, .measure, .save, .prove, .checkTrial: ask(action)
     case .runStageCommand(let stage, let index): runStageCommand(stage, index)
     case .cutStageCommand(let stage): stageCommands.cut(stage)
     case .closeLedger:
@@ -318,6 +319,9 @@ package final class Runtime {
     case .askReadiness(let id): questions.askReadiness(id, engine(of: id), generations[id.generation])
     case .askLiveness(let id): questions.askLiveness(id, engine(of: id), generations[id.generation])
     case .askPending(let id): questions.askPending(id, engine(of: id), generations[id.generation])
+    case .measure(let id):
+      let plan = core.generations[id.generation]?.engine(id.engine)?.plan
+      if let limit = plan?.recycling?.memory { workers.measure(id, limit: limit) }
     case .save(let id): questions.save(id, engine(of: id), generations[id.generation])
     case .prove(let id, let name, let number):
       guard let prove = generations[id]?.engine(name)?.prove,

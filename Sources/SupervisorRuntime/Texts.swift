@@ -26,6 +26,16 @@ extension WorkerFault {
   }
 }
 
+extension RecycleReason {
+  package var text: String {
+    switch self {
+    case .memory(let taken, let limit): "it takes \(taken.bytes >> 20) MiB, and memory-limit is \(limit.text)"
+    case .age(let age): "it has been at work for \(age.text) (max-age)"
+    case .requests(let count, let limit): "it has answered \(count) requests, and max-requests is \(limit)"
+    }
+  }
+}
+
 extension Refusal {
   package var text: String {
     switch self {

@@ -144,11 +144,32 @@ package final class Workers {
     case .ready: send(.ready(id))
     case .watchdog: send(.showedLife(id))
     case .watchdogTrigger: send(.livenessAnswered(id, isAlive: false))
-    case .status(let text): processes[id]?.statusText = text
+    case .status(let text):
+      processes[id]?.statusText = text
+      if let requests = Self.requests(in: text) { send(.served(id, requests: requests)) }
     case .reloading, .stopping, .errno, .busError, .exitStatus, .mainPID, .watchdogInterval, .extendTimeout,
       .fileDescriptorStore, .fileDescriptorRemove, .barrier:
       break
     }
+  }
+
+  /// The word `requests=N` in what a worker says of itself.
+  static func requests(in status: String) -> UInt64? {
+    let word = status.split { " ,;\t".contains($0) }.first { $0.hasPrefix("requests=") }
+    return word.flatMap { UInt64($0.dropFirst(9)) }
+  }
+
+  /// What it takes with all it started. Where the kernel keeps no count, what is resident is told as long as it is less
+  /// than `limit`; only then are proportional shares summed up, on a thread of their own, since the kernel walks page
+  /// tables for that.
+  func measure(_ id: WorkerID, limit: ByteCount) {
+    guard let process = processes[id], !process.hasExited else { return }
+    if let memory = process.containment.memory { return send(.measured(id, memory: memory)) }
+    let pids = [process.pid] + process.containment.members().map(\.pid).filter { $0 != process.pid }
+    let resident = ByteCount(pids.compactMap { ProcessTree.residentMemory(of: $0)?.bytes }.reduce(0, +))
+    if resident < limit { return send(.measured(id, memory: resident)) }
+    let reply = loop.reply { [unowned self] (memory: ByteCount) in send(.measured(id, memory: memory)) }
+    HelperThread.run { reply.send(ByteCount(pids.compactMap { ProcessTree.proportionalMemory(of: $0) }.reduce(0, +))) }
   }
 
   // MARK: Ending

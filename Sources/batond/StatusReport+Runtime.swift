@@ -54,7 +54,7 @@ extension StatusReport.ServiceState {
         return
       }
       self =
-        generation.engines.allSatisfy { $0.workers.allSatisfy { $0.isReady || !$0.isWanted } } ? .serving : .degraded
+        generation.engines.allSatisfy(\.isWhole) ? .serving : .degraded
     }
   }
 }
@@ -69,7 +69,7 @@ extension StatusReport.Engine {
     }
     let workers = generations.flatMap { $0.engine(plan.name)?.workers ?? [] }
       .filter { $0.isRunning || $0.hasFailed || $0.isWanted }
-    let wanted = engine.workers.count { $0.isWanted }
+    let wanted = engine.wanted
     let ready = engine.workers.count { $0.isReady }
     let state: StatusReport.EngineState =
       switch engine.phase {
@@ -78,7 +78,7 @@ extension StatusReport.Engine {
       case .started:
         if engine.workers.contains(where: \.hasFailed) {
           .failed
-        } else if engine.isReady {
+        } else if engine.isWhole {
           .ready
         } else {
           ready == 0 ? .starting : .degraded

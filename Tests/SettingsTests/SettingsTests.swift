@@ -36,6 +36,9 @@ let example = """
   memory-max    = "1G"
   cpu-max       = "150%"
   pids-max      = 64
+  memory-limit  = "512M"
+  max-age       = "1d"
+  max-requests  = 100000
   limits        = { nofile = 65536, core = "0:unlimited", stack = "unlimited" }
 
   [engine.robots]
@@ -87,6 +90,7 @@ let example = """
     #expect(web.umask == 0o027)
     #expect(
       web.bounds == Settings.Bounds(memory: ByteCount(1 << 30), processorPercent: 150, processes: 64))
+    #expect(web.recycling == Settings.Recycling(memory: ByteCount(512 << 20), age: .seconds(86_400), requests: 100_000))
     #expect(
       web.limits == [
         "nofile": Settings.Limit(soft: 65_536, hard: 65_536), "core": Settings.Limit(soft: 0, hard: nil),
@@ -151,6 +155,7 @@ let example = """
     #expect(engine.umask == 0o022)
     #expect(engine.limits.isEmpty)
     #expect(engine.bounds == Settings.Bounds())
+    #expect(engine.recycling == Settings.Recycling())
     #expect(
       settings.handover
         == Settings.Handover(

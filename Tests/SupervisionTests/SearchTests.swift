@@ -67,6 +67,18 @@ import Vocabulary
       limits: Maze.Limits(
         reloads: 2, restarts: 1, scales: 1, pauses: 2, stops: 1, crashes: 0, refusals: 0, ticks: 4)),
     World(
+      testDescription: "a worker that is well is replaced, beside a reload and a scaling",
+      plans: [.of([.web(restart: once, recycling: RecyclingPlan(requests: 10))])],
+      limits: Maze.Limits(scales: 1, stops: 0, crashes: 1, refusals: 1, recycles: 2, aways: 1, ticks: 5)),
+    World(
+      testDescription: "two workers that are well are replaced, one after the other, and a stop",
+      plans: [.of([.web(workers: 2, restart: once, recycling: RecyclingPlan(requests: 10))])],
+      limits: Maze.Limits(reloads: 0, pauses: 1, crashes: 1, refusals: 0, recycles: 2, ticks: 5)),
+    World(
+      testDescription: "an exclusive engine's worker is replaced",
+      plans: [.of([.web(restart: once), .robots(recycling: RecyclingPlan(requests: 10))])],
+      limits: Maze.Limits(scales: 1, stops: 0, crashes: 1, refusals: 0, recycles: 2, ticks: 5)),
+    World(
       testDescription: "a stop through all stages",
       plans: [
         .of(

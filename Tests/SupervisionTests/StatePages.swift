@@ -82,6 +82,9 @@ import Vocabulary
       ),
       EnginePlan(
         name: Names.web, workers: 1, readiness: .after(.seconds(1)), restart: once, asksPending: true, saves: true),
+      EnginePlan(
+        name: Names.web, workers: 1, restart: once, handover: .exclusive,
+        recycling: RecyclingPlan(memory: ByteCount(5), age: .seconds(50), requests: 10)),
     ]
   }()
 
@@ -117,7 +120,8 @@ import Vocabulary
   private func events(_ id: WorkerID, _ core: Supervisor) -> [Event] {
     let all: [Event] = [
       .spawned(id), .spawnFailed(id, "ENOENT"), .ready(id), .showedLife(id), .livenessAnswered(id, isAlive: true),
-      .livenessAnswered(id, isAlive: false), .exited(id, .exited(1)), .emptied(id), .nothingPending(id), .saved(id),
+      .livenessAnswered(id, isAlive: false), .served(id, requests: 10), .measured(id, memory: ByteCount(9)),
+      .exited(id, .exited(1)), .emptied(id), .nothingPending(id), .saved(id),
       .stop(.restart), .stopNow,
     ]
     return core.nextDeadline == nil ? all : all + [.tick]

@@ -81,6 +81,17 @@ final class Cgroup: Containment {
     return lines.first { $0.hasPrefix("oom_kill ") }.flatMap { UInt64($0.dropFirst(9)) }
   }
 
+  /// Pages of files are given back when memory is short, and say nothing of a program that grows.
+  var memory: ByteCount? {
+    guard let lines = try? Self.lines("\(path)/memory.stat") else { return nil }
+    return ByteCount(
+      lines.reduce(0) { sum, line in
+        let parts = line.split(separator: " ")
+        guard parts.count == 2, parts[0] == "anon" || parts[0] == "shmem" else { return sum }
+        return sum + (UInt64(parts[1]) ?? 0)
+      })
+  }
+
   var memoryEvents: Descriptor? { try? Descriptor.open("\(path)/memory.events", flags: O_RDONLY) }
 
   func remove() { Self.remove(path) }

@@ -1,3 +1,5 @@
+package import Vocabulary
+
 /// A process as a report names it.
 package struct ProcessName: Hashable, Sendable {
   package let pid: Int32
@@ -25,6 +27,8 @@ package protocol Containment: AnyObject {
   func members() -> [ProcessName]
   /// To be said before the main process is spawned.
   func bound(by bounds: CgroupBounds)
+  /// What its processes take, files' pages left out; nil where the kernel does not count.
+  var memory: ByteCount? { get }
   /// How many of its processes the kernel has killed for want of memory; nil where it does not count them.
   var outOfMemoryKills: UInt64? { get }
   /// Has ``EventLoop/Events/priority`` until it is read when that may have changed; nil where nobody tells.

@@ -1,4 +1,5 @@
 import Glibc
+import Vocabulary
 
 /// A worker's session, and whoever left it: as subreaper we become the parent of every orphan, and an environment entry
 /// tells whose it is.
@@ -65,6 +66,7 @@ final class ProcessSession: Containment {
 
   func bound(by bounds: CgroupBounds) {}
   var outOfMemoryKills: UInt64? { nil }
+  var memory: ByteCount? { nil }
   var memoryEvents: Descriptor? { nil }
 
   private func pids() -> [Int32] {

@@ -50,6 +50,14 @@ package enum ProcessTree {
     return ByteCount(pages * UInt64(sysconf(Int32(_SC_PAGESIZE))))
   }
 
+  /// Its share of the memory it has in common with others, and all of its own: what would be free without it.
+  /// Source: proc(5), smaps_rollup. Takes as long as the process is large.
+  package static func proportionalMemory(of pid: Int32) -> UInt64? {
+    guard let text = try? readFile("/proc/\(pid)/smaps_rollup") else { return nil }
+    let line = String(decoding: text, as: UTF8.self).split(separator: "\n").first { $0.hasPrefix("Pss:") }
+    return line?.split(separator: " ").dropFirst().first.flatMap { UInt64($0) }.map { $0 * 1_024 }
+  }
+
   /// Closes every descriptor from `first` on: whoever started this process may have left some open. Only at the start,
   /// before anything else is opened.
   package static func closeDescriptors(from first: Int32) { _ = cl_close_from(UInt32(max(first, 3))) }

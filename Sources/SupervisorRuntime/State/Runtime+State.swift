@@ -10,6 +10,7 @@ extension Runtime {
     case .notStarted: return "the service is starting"
     case .changing(let operation): return operation.map { "\($0) is under way" } ?? "a handover is under way"
     case .scaling(let operation): return "\(operation) is under way"
+    case .recycling(let engine): return "a worker of \(engine) is being replaced"
     case .reloadsWait(let operation): return "\(operation) waits for its turn"
     case .quieting(let listener): return "the old listener on \(listener.key) is not quiet yet"
     case .stopping: return "the service is being stopped"

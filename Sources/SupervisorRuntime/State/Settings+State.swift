@@ -85,7 +85,8 @@ extension Settings.Engine: JSONValue {
       drain: try fields.required("drain"), umask: try fields.number("umask"),
       limits: Dictionary(limits.map { ($0.name, $0.limit) }, uniquingKeysWith: { first, _ in first }),
       user: try fields.optional("user"), group: try fields.optional("group"),
-      bounds: try fields.optional("bounds") ?? Settings.Bounds())
+      bounds: try fields.optional("bounds") ?? Settings.Bounds(),
+      recycling: try fields.optional("recycling") ?? Settings.Recycling())
   }
 
   package var json: JSON {
@@ -97,6 +98,7 @@ extension Settings.Engine: JSONValue {
       "drain": drain.json, "umask": Int(umask).json,
       "limits": limits.sorted { $0.key < $1.key }.map { NamedLimit(name: $0.key, limit: $0.value) }.json,
       "user": user?.json, "group": group?.json, "bounds": bounds == Settings.Bounds() ? nil : bounds.json,
+      "recycling": recycling == Settings.Recycling() ? nil : recycling.json,
     ])
   }
 }
@@ -111,6 +113,22 @@ extension Settings.Bounds: JSONValue {
 
   package var json: JSON {
     .record(["memory": memory.map { .wide($0.bytes) }, "cpu": processorPercent?.json, "pids": processes?.json])
+  }
+}
+
+extension Settings.Recycling: JSONValue {
+  package init(json: JSON) throws(ShapeError) {
+    var fields = try Fields(json)
+    let age: Int64? = try fields.optional("age")
+    self.init(
+      memory: try fields.optionalWide("memory").map { ByteCount($0) }, age: age.map { .nanoseconds($0) },
+      requests: try fields.optional("requests"))
+  }
+
+  package var json: JSON {
+    .record([
+      "memory": memory.map { .wide($0.bytes) }, "age": age.map { .time($0) }, "requests": requests?.json,
+    ])
   }
 }
 

@@ -192,7 +192,8 @@ extension Worker: JSONValue {
       isWanted: try fields.required("isWanted"), mainIsGone: try fields.required("mainIsGone"),
       crashes: try fields.number("crashes"), restarts: try fields.number("restarts"),
       lastFault: try fields.optional("lastFault"), fault: try fields.optional("fault"),
-      liveBy: try fields.optionalInstant("liveBy"), missed: try fields.number("missed"))
+      liveBy: try fields.optionalInstant("liveBy"), missed: try fields.number("missed"),
+      recycleAt: try fields.optionalInstant("recycleAt"), recyclings: try fields.optional("recyclings") ?? 0)
   }
 
   package var json: JSON {
@@ -200,6 +201,7 @@ extension Worker: JSONValue {
       "id": id.json, "state": state.json, "isWanted": isWanted.json, "mainIsGone": mainIsGone.json,
       "crashes": crashes.json, "restarts": restarts.json, "lastFault": lastFault?.json, "fault": fault?.json,
       "liveBy": liveBy.map { .time($0) }, "missed": missed.json,
+      "recycleAt": recycleAt.map { .time($0) }, "recyclings": recyclings.json,
     ])
   }
 }

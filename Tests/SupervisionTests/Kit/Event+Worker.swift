@@ -7,7 +7,8 @@ extension Event {
   var worker: WorkerID? {
     switch self {
     case .spawned(let id), .spawnFailed(let id, _), .ready(let id), .showedLife(let id), .livenessAnswered(let id, _),
-      .exited(let id, _), .emptied(let id), .nothingPending(let id), .saved(let id):
+      .exited(let id, _), .emptied(let id), .nothingPending(let id), .saved(let id),
+      .measured(let id, _), .served(let id, _):
       id
     default: nil
     }

@@ -188,6 +188,10 @@ struct FakeHost {
       later(.milliseconds(20), .tell(.livenessAnswered(id, isAlive: characters[id]?.showsLife == true)))
     case .askPending(let id):
       if random.chance(70) { later(random.duration(.zero, .seconds(30)), .tell(.nothingPending(id))) }
+    case .measure(let id):
+      // Growth that ends, so that the service comes to rest.
+      let grown: UInt64 = now < .zero + .seconds(70) && random.chance(15) ? 9 : 1
+      later(.milliseconds(2), .tell(.measured(id, memory: ByteCount(grown))))
     case .save(let id): if random.chance(70) { later(random.duration(.zero, .seconds(3)), .tell(.saved(id))) }
     case .prove(let id, let engine, let number):
       let fails = isBad[id] == true ? random.chance(70) : random.chance(1)
@@ -330,7 +334,11 @@ struct FakeHost {
       try happen(.reload(operation, ReloadWish(release: ReleaseID("r"), hold: .seconds(6))))
     case 45..<55: try happen(.restart(newOperation()))
     case 55..<65: try happen(.scale(random.pick(FakeService.names), to: Int(random.below(5)), newOperation()))
-    case 65..<85:
+    case 65..<72:
+      guard !witness.processes.isEmpty else { return }
+      try happen(.served(random.pick(witness.processes.keys.sorted()), requests: UInt64(random.below(20))))
+    case 72..<74: try happen(.wasAway(random.duration(.seconds(1), .seconds(9))))
+    case 74..<85:
       guard let id = witness.processes.keys.sorted().first(where: { _ in random.chance(50) }) else { return }
       try die(id, .signalled(11))
     case 85..<93:

@@ -63,7 +63,8 @@ struct FakeService {
       startTimeout: .seconds(5), stopTimeout: random.duration(.seconds(1), .seconds(25)),
       liveness: random.pick([nil, .told(every: .seconds(2)), .asked(every: .seconds(2), failures: 2)]),
       restart: RestartPolicy(giveUpAfter: 4),
-      proof: sockets.first.map { ProofPlan(socket: $0, passes: 1 + Int(random.below(3))) })
+      proof: sockets.first.map { ProofPlan(socket: $0, passes: 1 + Int(random.below(3))) },
+      recycling: random.pick([nil, RecyclingPlan(memory: ByteCount(5), requests: 10)]))
   }
 
   private func robots(_ sockets: [SocketName], random: inout SplitMix64) -> EnginePlan {
@@ -72,7 +73,8 @@ struct FakeService {
       sockets: random.chance(30) ? Array(sockets.suffix(1)) : [], after: random.chance(60) ? [Names.web] : [],
       readiness: readiness[Names.robots] ?? .told, startTimeout: .seconds(5), stopTimeout: .seconds(10),
       restart: RestartPolicy(giveUpAfter: 3), handover: random.chance(80) ? .exclusive : .overlap,
-      asksPending: random.chance(50), saves: random.chance(50))
+      asksPending: random.chance(50), saves: random.chance(50),
+      recycling: random.pick([nil, RecyclingPlan(requests: 10)]))
   }
 
   private func other(_ name: EngineName, _ stage: Stage, random: inout SplitMix64) -> EnginePlan {

@@ -19,6 +19,8 @@ struct Maze: Hashable {
     var leaves = 0
     /// Two listeners of the first address come back after a crash.
     var recoveries = 0
+    var recycles = 0
+    var aways = 0
     /// Fewer lifes to walk: nothing of the generations that only drain happens by itself.
     var ticks = 12
   }
@@ -84,6 +86,10 @@ struct Maze: Hashable {
     }
     if limits.restarts > 0 { moves.append(.restart(OperationID("op\(operations)"))) }
     if limits.scales > 0 { moves.append(.scale(Names.web, to: 2, OperationID("op\(operations)"))) }
+    if limits.recycles > 0 {
+      moves += witness.processes.keys.filter { core.worker($0)?.isReady == true }.map { .served($0, requests: 10) }
+    }
+    if limits.aways > 0 { moves.append(.wasAway(.seconds(5))) }
     if core.paused != nil {
       moves.append(.resume)
     } else if limits.pauses > 0 {
@@ -192,6 +198,8 @@ struct Maze: Hashable {
     case .restart: limits.restarts -= 1
     case .scale: limits.scales -= 1
     case .pause: limits.pauses -= 1
+    case .served: limits.recycles -= 1
+    case .wasAway: limits.aways -= 1
     case .stop, .stopNow: limits.stops -= 1
     case .listenerLeft: limits.leaves -= 1
     case .exited(_, .signalled(11)): limits.crashes -= 1
@@ -246,7 +254,8 @@ struct Maze: Hashable {
     case .closeLedger: owed.insert(.stageWorkDone(.database))
     case .askPending(let id): owed.insert(.nothingPending(id))
     case .save(let id): owed.insert(.saved(id))
-    case .attach, .relisten, .abort, .askReadiness, .askLiveness, .removeStoredListeners, .exit, .tell, .note, .finish,
+    case .attach, .relisten, .abort, .measure, .askReadiness, .askLiveness, .removeStoredListeners, .exit, .tell, .note,
+      .finish,
       .forget:
       break
     }

@@ -25,16 +25,19 @@ extension ListenerID {
 extension EnginePlan {
   static func web(
     workers: Int = 1, sockets: [SocketName] = [Names.http], restart: RestartPolicy = RestartPolicy(),
-    liveness: LivenessPlan? = nil, readiness: ReadinessPlan = .told, passes: Int = 1
+    liveness: LivenessPlan? = nil, readiness: ReadinessPlan = .told, passes: Int = 1, recycling: RecyclingPlan? = nil
   ) -> EnginePlan {
     EnginePlan(
       name: Names.web, workers: workers, sockets: sockets, readiness: readiness, liveness: liveness, restart: restart,
-      proof: sockets.first.map { ProofPlan(socket: $0, passes: passes) })
+      proof: sockets.first.map { ProofPlan(socket: $0, passes: passes) }, recycling: recycling)
   }
 
-  static func robots(after: [EngineName] = [Names.web], asksPending: Bool = false, saves: Bool = false) -> EnginePlan {
+  static func robots(
+    after: [EngineName] = [Names.web], asksPending: Bool = false, saves: Bool = false, recycling: RecyclingPlan? = nil
+  ) -> EnginePlan {
     EnginePlan(
-      name: Names.robots, workers: 1, after: after, handover: .exclusive, asksPending: asksPending, saves: saves)
+      name: Names.robots, workers: 1, after: after, handover: .exclusive, asksPending: asksPending, saves: saves,
+      recycling: recycling)
   }
 
   static let store = EnginePlan(name: Names.store, workers: 1, stage: .database)

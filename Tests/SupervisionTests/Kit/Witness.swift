@@ -134,7 +134,7 @@ struct Witness: Hashable {
     case .repeatSettings(let operation, _, _):
       open.insert(operation)
       repeats.insert(operation)
-    case .loadSettings, .watchQuiet, .abort, .askReadiness, .askLiveness, .checkTrial, .askPending, .save,
+    case .loadSettings, .watchQuiet, .abort, .askReadiness, .askLiveness, .checkTrial, .askPending, .measure, .save,
       .removeStoredListeners,
       .runStageCommand, .cutStageCommand, .tell:
       break
@@ -171,7 +171,10 @@ struct Witness: Hashable {
       return "\(id) is started for a generation that is not there"
     }
     if processes[id] != nil { return "\(id) is started twice" }
-    if processes.keys.contains(where: { $0.isSamePlace(as: id) }) { return "\(id) is started beside its predecessor" }
+    if let old = processes.keys.first(where: { $0.isSamePlace(as: id) }) {
+      guard after.worker(id)?.part == .successor else { return "\(id) is started beside its predecessor" }
+      if let broken = replaces(id, old, engine, after) { return broken }
+    }
     let others = processes.filter { $0.key.engine == id.engine && $0.key.generation != id.generation }
     if !others.isEmpty,
       engine.handover == .exclusive
@@ -189,13 +192,34 @@ struct Witness: Hashable {
     return nil
   }
 
+  /// A worker that is well gets a successor: never of an exclusive engine, one at a time, nothing else under way.
+  private func replaces(_ id: WorkerID, _ old: WorkerID, _ engine: EnginePlan, _ after: Supervisor) -> String? {
+    if engine.handover == .exclusive { return "\(id) is started beside \(old), which is exclusive" }
+    let siblings = processes.keys.filter { $0.generation == id.generation && $0.engine == id.engine }
+    if siblings.count > Set(siblings.map(\.slot)).count { return "\(id) is the second that is replaced" }
+    if let other = siblings.first(where: { after.worker($0)?.isReady != true }) {
+      return "\(id) is to replace one while \(other) is not ready"
+    }
+    return after.phase == .steady && after.scaling == nil && after.paused == nil ? nil : "\(id) is replaced meanwhile"
+  }
+
+  /// Told to end for its successor, which is ready by then, unless the two may not meet.
+  private func isRelieved(_ id: WorkerID, _ after: Supervisor) -> Bool {
+    guard after.worker(id)?.part == .leaving, let engine = after.generations[id.generation]?.engine(id.engine) else {
+      return false
+    }
+    if engine.plan.handover == .exclusive { return engine.workers.count { $0.part != .regular } == 1 }
+    return engine.workers.contains { $0.part == .successor && $0.id.slot == id.slot && $0.isReady }
+      && engine.workers.count(where: \.isReady) >= engine.wanted
+  }
+
   private func terminate(_ id: WorkerID, before: Supervisor, after: Supervisor) -> String? {
     guard let process = processes[id] else { return nil }
     let siblings = processes.filter {
       $0.key.generation == id.generation && $0.value.engine.stage == process.engine.stage
     }
     if let later = siblings.first(where: { $0.value.engine.after.contains(id.engine) }), after.scaling == nil,
-      !isGivenUp(id, after)
+      !isGivenUp(id, after), !isRelieved(id, after)
     {
       return "\(id) is ended before \(later.key), which comes after it"
     }
@@ -204,6 +228,7 @@ struct Witness: Hashable {
       if !earlier.isEmpty { return "\(id) is ended while \(earlier.keys) of earlier stages run" }
     }
     guard !isStopping, before.serving == id.generation, after.serving == id.generation else { return nil }
+    if isRelieved(id, after) { return nil }
     switch after.phase {
     case .steady: return after.scaling != nil || id.slot > 1 ? nil : "\(id) is ended, but it serves"
     case .changing(let change) where change.kind == .restart: return nil
