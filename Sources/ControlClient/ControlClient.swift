@@ -132,6 +132,12 @@ package final class ControlClient {
     }
   }
 
+  /// The labels of the workers that got it.
+  package func signal(_ name: String, engine: EngineName, worker: String?) throws(ClientError) -> [String] {
+    let reply: SignalReply = try call(.signal(engine: engine, signal: name, worker: worker))
+    return reply.workers
+  }
+
   package func environment(engine: EngineName, reveal: Bool) throws(ClientError) -> [EnvironmentVariable] {
     let reply: EnvironmentReply = try call(.environment(engine: engine, reveal: reveal))
     return reply.variables

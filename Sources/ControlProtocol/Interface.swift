@@ -52,7 +52,9 @@ package enum Interface {
       sockets: []string,
       handover: (overlap, exclusive),
       stage: (engines, database, redis),
-      workers: []Worker
+      workers: []Worker,
+      # What they run, from the serving generation's settings.
+      command: ?[]string
     )
 
     type Listener (
@@ -183,6 +185,9 @@ package enum Interface {
 
     # Changes how many workers an engine has, until the settings are read again.
     method Scale(engine: string, workers: int, wait: ?bool) -> (progress: ?Progress, verdict: ?Verdict)
+
+    # Sends a signal, such as HUP, to the main process of each worker of an engine that the serving generation has, or of one.
+    method Signal(engine: string, signal: string, worker: ?string) -> (workers: []string)
 
     # Puts the program that lies where this one was started from in its place: same pid, workers and sockets. Waits for what
     # is under way, and answers from the new program.

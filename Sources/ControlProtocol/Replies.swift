@@ -65,6 +65,19 @@ package struct EmptyReply: Hashable, Sendable, JSONValue {
   package var json: JSON { [:] }
 }
 
+/// What Signal replies: who got it.
+package struct SignalReply: Hashable, Sendable, JSONValue {
+  package var workers: [String]
+  package init(workers: [String]) { self.workers = workers }
+
+  package init(json: JSON) throws(ShapeError) {
+    var fields = try Fields(json)
+    workers = try fields.required("workers")
+  }
+
+  package var json: JSON { ["workers": workers.json] }
+}
+
 /// What Events replies.
 package struct EventsReply: Hashable, Sendable, JSONValue {
   package var events: [EventReport]

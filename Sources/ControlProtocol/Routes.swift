@@ -43,6 +43,7 @@ package enum Request: Hashable, Sendable {
   case upgrade(wait: Bool)
   case stop(now: Bool, wait: Bool)
   case scale(engine: EngineName, workers: Int, wait: Bool)
+  case signal(engine: EngineName, signal: String, worker: String? = nil)
   case events(limit: Int, follow: Bool)
   case environment(engine: EngineName, reveal: Bool)
 
@@ -112,6 +113,11 @@ package struct Route: Sendable {
         engine: try fields.required("engine"),
         workers: try bounded(workers, 0...Request.maximumWorkers, "workers") ?? workers,
         wait: try fields.optional("wait") ?? true)
+    },
+    Route("io.baton.Service.Signal", .change) { (fields: inout Fields) throws(ShapeError) in
+      .signal(
+        engine: try fields.required("engine"), signal: try fields.required("signal"),
+        worker: try fields.optional("worker"))
     },
     Route("io.baton.Service.Upgrade", .change) { (fields: inout Fields) throws(ShapeError) in
       .upgrade(wait: try fields.optional("wait") ?? true)
@@ -205,6 +211,11 @@ extension Request {
       members.append("workers", workers)
       members.append("wait", wait)
       return Call(method: "io.baton.Service.Scale", parameters: .object(members))
+    case .signal(let engine, let signal, let worker):
+      members.append("engine", engine)
+      members.append("signal", signal)
+      members.append("worker", worker)
+      return Call(method: "io.baton.Service.Signal", parameters: .object(members))
     case .events(let limit, let follow):
       members.append("limit", limit)
       members.append("follow", follow)

@@ -64,7 +64,7 @@ extension StatusReport.Engine: JSONValue {
       name: try fields.required("name"), state: try fields.required("state"), wanted: try fields.required("wanted"),
       ready: try fields.required("ready"), sockets: try fields.required("sockets"),
       handover: try fields.required("handover"), stage: try fields.required("stage"),
-      workers: try fields.required("workers"))
+      workers: try fields.required("workers"), command: try fields.optional("command"))
   }
 
   package var json: JSON {
@@ -77,6 +77,7 @@ extension StatusReport.Engine: JSONValue {
     members.append("handover", handover)
     members.append("stage", stage)
     members.append("workers", workers)
+    members.append("command", command)
     return .object(members)
   }
 }

@@ -71,10 +71,12 @@ package struct StatusReport: Hashable, Sendable {
     package var stage: Stage
     /// Of all generations that have processes, the serving generation first.
     package var workers: [Worker]
+    /// What they run; nil from a supervisor that does not say it.
+    package var command: [String]?
 
     package init(
       name: EngineName, state: EngineState, wanted: Int, ready: Int, sockets: [SocketName], handover: HandoverKind,
-      stage: Stage, workers: [Worker]
+      stage: Stage, workers: [Worker], command: [String]? = nil
     ) {
       self.name = name
       self.state = state
@@ -84,6 +86,7 @@ package struct StatusReport: Hashable, Sendable {
       self.handover = handover
       self.stage = stage
       self.workers = workers
+      self.command = command
     }
   }
 

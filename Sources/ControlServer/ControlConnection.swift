@@ -234,6 +234,9 @@ final class ControlConnection {
     case .restart(let wait): handler.restart(outcome(of: .restart, wait, for: call))
     case .upgrade(let wait): handler.upgrade(outcome(of: .upgrade, wait, for: call))
     case .stop(let now, let wait): handler.stop(now: now, outcome(of: .stop, wait, for: call))
+    case .signal(let engine, let name, let worker):
+      let workers = try handler.signal(name, engine: engine, worker: worker, by: caller)
+      reply(CallReply(parameters: SignalReply(workers: workers).json), to: call)
     case .scale(let engine, let workers, let wait):
       handler.scale(engine: engine, workers: workers, outcome(of: .scale, wait, for: call))
     }

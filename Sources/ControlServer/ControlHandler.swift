@@ -20,6 +20,8 @@ package protocol ControlHandler: AnyObject {
   /// With `now` what was taken is cut instead of finished.
   func stop(now: Bool, _ reply: ControlReply)
   func scale(engine: EngineName, workers: Int, _ reply: ControlReply)
+  /// Who got it.
+  func signal(_ name: String, engine: EngineName, worker: String?, by caller: Caller) throws(ControlError) -> [String]
 
   /// Gives the last `limit` events, oldest first, through ``EventSink/begin(with:)`` (now or later); with `follow` also
   /// what happens after that, until ``EventSink/isOpen`` is false.

@@ -18,6 +18,16 @@ package struct Signal: Hashable, Sendable, CustomStringConvertible {
   package static let `continue` = Signal(SIGCONT)
   package static let stop = Signal(SIGSTOP)
 
+  /// `HUP`, `SIGHUP` or `1`; nil where there is no such signal.
+  package init?(named name: String) {
+    let bare = name.uppercased().hasPrefix("SIG") ? String(name.uppercased().dropFirst(3)) : name.uppercased()
+    let found = (Int32(1)...64).first { number in
+      name == "\(number)" || cl_signal_name(number).map { String(cString: $0) == bare } == true
+    }
+    guard let found else { return nil }
+    self.init(found)
+  }
+
   package var description: String {
     cl_signal_name(number).map { "SIG" + String(cString: $0) } ?? "signal \(number)"
   }
@@ -30,6 +40,8 @@ package struct Signal: Hashable, Sendable, CustomStringConvertible {
 package final class SignalSource {
   private let descriptor: Descriptor
   private var registration: EventLoop.Registration?
+  /// Who sent the one that is being handled; pid 0 is the kernel.
+  package private(set) var sender: (pid: Int32, user: UInt32) = (0, 0)
 
   package init(
     _ signals: [Signal], on loop: EventLoop, handler: @escaping (Signal) -> Void
@@ -45,10 +57,13 @@ package final class SignalSource {
       owning: try retrying("make a signalfd") {
         signalfd(-1, &set, Int32(SFD_CLOEXEC) | Int32(SFD_NONBLOCK))
       })
-    registration = try loop.register(descriptor, events: .read) { [descriptor] _ in
+    registration = try loop.register(descriptor, events: .read) { [descriptor, unowned self] _ in
       var information = signalfd_siginfo()
       let size = MemoryLayout<signalfd_siginfo>.size
-      while read(descriptor.raw, &information, size) == size { handler(Signal(Int32(information.ssi_signo))) }
+      while read(descriptor.raw, &information, size) == size {
+        sender = (Int32(bitPattern: information.ssi_pid), information.ssi_uid)
+        handler(Signal(Int32(information.ssi_signo)))
+      }
     }
   }
 

@@ -132,7 +132,8 @@ package struct Generation: Hashable, Sendable {
 
   mutating func start(_ index: Int, at now: Instant) -> [Action] {
     engines[index].phase = .started
-    engines[index].workers.removeAll { $0.part == .successor }
+    let isOverlapped = engines[index].plan.handover == .overlap
+    engines[index].workers.removeAll { $0.part == .successor || (isOverlapped && $0.part == .leaving) }
     for place in engines[index].workers.indices { engines[index].workers[place].part = .regular }
     let plan = engines[index].plan
     return engines[index].workers.indices.flatMap { engines[index].workers[$0].start(plan, at: now) }

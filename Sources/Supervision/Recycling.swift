@@ -52,7 +52,8 @@ extension Supervisor {
   /// Goes on with what was begun, and begins what is due where nothing else is under way.
   mutating func advanceRecycling(mayBegin: Bool, at now: Instant) -> [Action] {
     guard let serving, var generation = generations[serving] else { return [] }
-    let mayBegin = mayBegin && scaling == nil && paused == nil && waitingReloads.isEmpty
+    let mayBegin =
+      mayBegin && scaling == nil && paused == nil && waitingReloads.isEmpty && unservedQueues.isEmpty
     var actions: [Action] = []
     for index in generation.engines.indices where generation.engines[index].phase == .started {
       let engine = generation.engines[index]
@@ -110,15 +111,18 @@ extension Engine {
       return []
     }
     if workers[next].isReady {
-      if workers[place].isGone {
-        workers[next].part = .regular
-        workers[place] = workers[next]
+      // One of the others is being replaced after a crash: until it is back, both stay at work.
+      guard workers.allSatisfy({ $0.id.slot == workers[next].id.slot || $0.isReady || $0.hasFailed || !$0.isWanted })
+      else { return [] }
+      // From now on it is as any other, and the old one is only to end.
+      workers[next].part = .regular
+      workers.swapAt(next, place)
+      if workers[next].isGone {
         workers.remove(at: next)
         return [.note(.workerRecycled(workers[place].id))]
       }
-      if workers[place].part == .leaving { return [] }
-      workers[place].part = .leaving
-      return workers[place].stop(killAt: now + plan.stopTimeout, plan, at: now)
+      workers[next].part = .leaving
+      return workers[next].stop(killAt: now + plan.stopTimeout, plan, at: now)
     }
     guard workers[next].isGone else { return [] }
     return giveUp(next, place, at: now)
@@ -136,9 +140,13 @@ extension Engine {
     return [note] + workers[place].start(plan, at: now)
   }
 
-  /// An exclusive engine's: the old one has ended, the new one starts in its place.
+  /// The old one has ended: of an exclusive engine the fresh one starts in its place, else it is there.
   private mutating func endBeforeStart(at now: Instant) -> [Action] {
     guard let place = workers.firstIndex(where: { $0.part == .leaving }), workers[place].isGone else { return [] }
+    guard plan.handover == .exclusive else {
+      let old = workers.remove(at: place)
+      return workers.first { $0.id.slot == old.id.slot }.map { [.note(.workerRecycled($0.id))] } ?? []
+    }
     workers[place].part = .regular
     workers[place].recyclings += 1
     return workers[place].start(plan, at: now)
@@ -225,6 +233,7 @@ extension LivenessPlan {
 extension Supervisor {
   /// It was stopped, or the host was: nobody is punished for what happened meanwhile. A shutdown keeps its budget.
   mutating func wasAway(_ gap: Duration, at now: Instant) -> [Action] {
+    if phase == .ended { return [] }
     let isStopping = isStopping
     for id in generations.keys { generations[id]?.forgive(gap, isStopping: isStopping, at: now) }
     return [.note(.supervisorAway(gap))]

@@ -5,6 +5,7 @@ extension MessageKind {
   package var id: MessageID {
     switch self {
     case .serviceStarted: MessageID(0x2ef20fec638a3659, 0xe8424f0aef821b58)
+    case .asked: MessageID(0x6b3ca14cdb80d38b, 0xe3c11709c0444e3d)
     case .generationStarting: MessageID(0x628dae0e982a310c, 0xbf1c2589738e52d1)
     case .generationProving: MessageID(0x521fc48a279b5063, 0xd64c3432fe2dc532)
     case .generationHeld: MessageID(0x2c98312b189a11e5, 0x699777b184b6b42f)
@@ -28,6 +29,7 @@ extension MessageKind {
     case .workerRecycled: MessageID(0xb2d0b895cd632246, 0xe670d6fcd7408ae3)
     case .workerNotRecycled: MessageID(0xb432818026444a9e, 0xc04d5c62e3be7974)
     case .supervisorAway: MessageID(0x7f9714412d3d212b, 0x875bb21e1db25625)
+    case .workerSignalled: MessageID(0xaef313222ad4f27c, 0x4b329b6adf262f99)
     case .engineFailed: MessageID(0xc44b631d280ba339, 0x279f7e4c90598073)
     case .engineScaled: MessageID(0x5314e29e892f5d54, 0xe6a4133bffb9e417)
     case .listenerRefused: MessageID(0x75d514bbd9f4ba2e, 0x8fdba28fa6f1e64d)
@@ -59,7 +61,8 @@ extension MessageKind {
       .listenerShared, .shutdownCut, .stageCommandFailed, .recovered, .crashMemoryTrouble, .ledgerUnavailable,
       .outputDropped:
       .warning
-    case .serviceStarted, .ledgerRecovered, .generationServing, .engineScaled, .shutdownStarted, .upgraded, .stopped:
+    case .serviceStarted, .asked, .workerSignalled, .ledgerRecovered, .generationServing, .engineScaled,
+      .shutdownStarted, .upgraded, .stopped:
       .notice
     case .generationStarting, .generationProving, .generationHeld, .generationOnTrial, .generationDraining,
       .generationEnded, .workerStarted, .workerReady, .workerStopped, .workerWaits, .workerRecycling, .workerRecycled,

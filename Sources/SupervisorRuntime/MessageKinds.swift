@@ -1,6 +1,8 @@
 /// The kinds of messages, each with a fixed id in the journal and a text in its catalog.
 package enum MessageKind: String, Hashable, Sendable, CaseIterable {
   case serviceStarted = "service-started"
+  /// Who asked for what is told next.
+  case asked
   case generationStarting = "generation-starting"
   case generationProving = "generation-proving"
   /// Proved, and out of sight of clients until whoever asked for it says so.
@@ -31,6 +33,8 @@ package enum MessageKind: String, Hashable, Sendable, CaseIterable {
   case workerNotRecycled = "worker-not-recycled"
   /// Nobody supervised for a while: the process was stopped, or the host.
   case supervisorAway = "supervisor-away"
+  /// Somebody asked for it.
+  case workerSignalled = "worker-signalled"
   case engineFailed = "engine-failed"
   case engineScaled = "engine-scaled"
   case listenerRefused = "listener-refused"

@@ -99,34 +99,47 @@ package final class Runtime {
   }
 
   @discardableResult
-  package func reload(_ wish: ReloadWish = ReloadWish(), completion: @escaping (OperationOutcome) -> Void)
-    -> OperationID
-  {
+  package func reload(
+    _ wish: ReloadWish = ReloadWish(), by asker: Asker? = nil, completion: @escaping (OperationOutcome) -> Void
+  ) -> OperationID {
     KillPoint.begin("reload")
     let id = operations.begin(.reload, release: wish.release, at: .monotonicNow(), completion: completion)
+    tell(id, wish.release.map { "reload with release \($0)" } ?? "reload", by: asker)
     send(.reload(id, wish))
     return id
   }
 
   @discardableResult
-  package func restart(completion: @escaping (OperationOutcome) -> Void) -> OperationID {
+  package func restart(by asker: Asker? = nil, completion: @escaping (OperationOutcome) -> Void) -> OperationID {
     let id = operations.begin(.restart, at: .monotonicNow(), completion: completion)
+    tell(id, "restart", by: asker)
     send(.restart(id))
     return id
   }
 
   @discardableResult
-  package func scale(_ engine: EngineName, to workers: Int, completion: @escaping (OperationOutcome) -> Void)
-    -> OperationID
-  {
+  package func scale(
+    _ engine: EngineName, to workers: Int, by asker: Asker? = nil, completion: @escaping (OperationOutcome) -> Void
+  ) -> OperationID {
     let id = operations.begin(.scale, at: .monotonicNow(), completion: completion)
+    tell(id, "scaling of \(engine) to \(workers)", by: asker)
     send(.scale(engine, to: workers, id))
     return id
   }
 
   /// For good, or to be started again: the manager knows which.
-  package func stop(_ cause: ShutdownCause) { send(.stop(cause)) }
-  package func stopNow() { send(.stopNow) }
+  package func stop(_ cause: ShutdownCause, by asker: Asker? = nil) {
+    tell(nil, "stop", by: asker)
+    send(.stop(cause))
+  }
+
+  package func stopNow(by asker: Asker? = nil) {
+    tell(nil, "stop at once", by: asker)
+    send(.stopNow)
+  }
+
+  /// Of what is not an operation of the core.
+  package func tellAsked(_ operation: OperationID, _ what: String, by asker: Asker) { tell(operation, what, by: asker) }
 
   /// Runs until the core says that all has ended.
   package func run() throws(SystemError) -> Int32 {

@@ -30,6 +30,8 @@ package final class WorkerProcess {
   private(set) var hasExited = false
   /// All of it was told to die, and is told again as long as something is found.
   var isKilled = false
+  /// Somebody asked for it by name.
+  var isKilledByHand = false
 
   private let id: WorkerID
   private let loop: EventLoop

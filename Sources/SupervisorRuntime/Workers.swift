@@ -174,8 +174,10 @@ package final class Workers {
 
   // MARK: Ending
 
-  func signal(_ id: WorkerID, _ signal: Signal) {
+  /// `isAsked`: a person sent it, so that an end by it is no riddle.
+  func signal(_ id: WorkerID, _ signal: Signal, isAsked: Bool = false) {
     guard let process = processes[id], !process.hasExited else { return }
+    if isAsked, signal == .kill { process.isKilledByHand = true }
     process.signal(signal)
   }
 
@@ -202,7 +204,7 @@ package final class Workers {
   }
 
   private func reason(_ exit: ChildExit, of process: WorkerProcess) -> ExitReason {
-    guard exit == .signalled(SIGKILL), !process.isKilled else { return exit.reason }
+    guard exit == .signalled(SIGKILL), !process.isKilled, !process.isKilledByHand else { return exit.reason }
     if let hasLost = process.takeMemoryKills() { return hasLost ? .outOfMemory(isSure: true) : exit.reason }
     let kills = WantOfMemory.kills()
     defer { knownMemoryKills = kills }

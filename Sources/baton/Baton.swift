@@ -15,7 +15,8 @@ struct Baton: ParsableCommand {
       """,
     version: "0.1.0",
     subcommands: [
-      Status.self, Reload.self, Restart.self, Stop.self, Scale.self, Upgrade.self, Events.self, Logs.self,
+      Status.self, Reload.self, Restart.self, Stop.self, Scale.self, SendSignal.self, Upgrade.self,
+      Events.self, Logs.self,
       Environment.self,
       Check.self, Doctor.self, Init.self, Probe.self, Deploy.self,
       Rollback.self, RecoverCommand.self, History.self, Show.self, Releases.self, Diff.self, Migrations.self,

@@ -36,7 +36,9 @@ final class ControlBridge: ControlHandler {
   func reload(release: ReleaseID?, hold: Duration?, _ reply: ControlReply) {
     // Whoever names a release deploys it, with the supervisor that is there.
     if release == nil, hold == nil { upgrade?.beginIfReplaced() }
-    let id = begin(reply) { runtime.reload(ReloadWish(release: release, hold: hold), completion: $0) }
+    let id = begin(reply) {
+      runtime.reload(ReloadWish(release: release, hold: hold), by: Asker(reply.caller), completion: $0)
+    }
     keep(hold, of: id, reply)
   }
 
@@ -98,20 +100,32 @@ final class ControlBridge: ControlHandler {
   /// A caller of another image of this program that follows what happens.
   func follow(_ sink: EventSink) { followers.append(sink) }
 
-  func restart(_ reply: ControlReply) { begin(reply) { runtime.restart(completion: $0) } }
+  func restart(_ reply: ControlReply) { begin(reply) { runtime.restart(by: Asker(reply.caller), completion: $0) } }
 
   func scale(engine: EngineName, workers: Int, _ reply: ControlReply) {
     guard let serving = runtime.core.serving, runtime.core.generations[serving]?.engine(engine) != nil else {
       return reply.refuse(.unknownEngine(engine.rawValue))
     }
-    begin(reply) { runtime.scale(engine, to: workers, completion: $0) }
+    begin(reply) { runtime.scale(engine, to: workers, by: Asker(reply.caller), completion: $0) }
+  }
+
+  func signal(
+    _ name: String, engine: EngineName, worker: String?, by caller: Caller
+  ) throws(ControlError) -> [String] {
+    guard let signal = Signal(named: name) else { throw .invalidParameter("signal") }
+    guard let serving = runtime.core.serving, let found = runtime.core.generations[serving]?.engine(engine) else {
+      throw .unknownEngine(engine.rawValue)
+    }
+    if let worker, !found.workers.contains(where: { $0.id.label == worker }) { throw .invalidParameter("worker") }
+    return runtime.signal(signal, engine, label: worker, by: Asker(caller)).map(\.label)
   }
 
   func stop(now: Bool, _ reply: ControlReply) {
     let operation = OperationID("stop")
     reply.began(operation, holds: "the service ends in order")
     stopping.append((reply, Instant.monotonicNow()))
-    if now { runtime.stopNow() } else { runtime.stop(.stop) }
+    let asker = Asker(reply.caller)
+    if now { runtime.stopNow(by: asker) } else { runtime.stop(.stop, by: asker) }
   }
 
   private var stopping: [(reply: ControlReply, since: Instant)] = []
@@ -201,6 +215,10 @@ final class ControlBridge: ControlHandler {
       EnvironmentVariable(name: $0.key, value: $0.value)
     }
   }
+}
+
+extension Asker {
+  init(_ caller: Caller) { self.init(pid: caller.pid, user: caller.uid) }
 }
 
 extension ControlReply {

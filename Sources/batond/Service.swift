@@ -186,12 +186,17 @@ final class Service {
     case .child: children.reap()
     case .hangup:
       upgrade.beginIfReplaced()
-      runtime.reload(completion: { _ in })
+      runtime.reload(by: asker(of: signal), completion: { _ in })
     default:
-      guard isManaged else { return runtime.stop(.stop) }
+      let asker = asker(of: signal)
+      guard isManaged else { return runtime.stop(.stop, by: asker) }
       upgrade.isStopAsked = true
-      StopCause.ask(loop) { [unowned self] in runtime.stop($0) }
+      StopCause.ask(loop) { [unowned self] in runtime.stop($0, by: asker) }
     }
+  }
+
+  private func asker(of signal: Signal) -> Asker? {
+    signals.map { Asker(pid: $0.sender.pid, user: $0.sender.user) }
   }
 
   /// One batond a service. The lock is the kernel's: it goes with the process, and the file stays.

@@ -87,7 +87,8 @@ extension StatusReport.Engine {
     self.init(
       name: plan.name, state: state, wanted: wanted, ready: ready, sockets: plan.sockets,
       handover: plan.handover == .overlap ? .overlap : .exclusive, stage: StatusReport.Stage(plan.stage),
-      workers: workers.map { StatusReport.Worker($0, runtime, clock) })
+      workers: workers.map { StatusReport.Worker($0, runtime, clock) },
+      command: engine.workers.first.flatMap { runtime.generations[$0.id.generation]?.engine(plan.name)?.command })
   }
 }
 

@@ -77,6 +77,7 @@ final class Upgrade {
   func begin(_ reply: ControlReply) {
     if let run { return reply.refuse(.busy(holder: "\(run.operation)", since: nil)) }
     let operation = open(reply)
+    runtime.tellAsked(operation, "upgrade", by: Asker(reply.caller))
     reply.began(operation, holds: runtime.statusLine)
     runtime.pause(for: operation)
     goOn()

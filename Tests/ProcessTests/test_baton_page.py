@@ -71,8 +71,9 @@ class Page(unittest.TestCase):
                 positional = [each for each in command["arguments"] if each["kind"] == "positional"]
                 arguments = [line for line in synopsis if re.match(r"\.(Op )?Ar |\.Op Fl - Ar ", line)]
                 if [each["valueName"] for each in positional] == ["words"]:
-                    self.assertEqual(len(arguments), 2)
-                    self.assertEqual(arguments[1].startswith(".Op"), positional[0]["isOptional"])
+                    self.assertGreaterEqual(len(arguments), 2)
+                    for line in arguments[1:]:
+                        self.assertEqual(line.startswith(".Op"), positional[0]["isOptional"])
                 else:
                     self.assertEqual(
                         [(re.search(r"Ar (\S+)", line)[1], line.startswith(".Op")) for line in arguments],

@@ -9,7 +9,7 @@ from kit import http, proc
 from kit.load import Load
 from kit.runner import within
 from kit.supervisor import running
-from kit.waiting import holds_for, wait_until
+from kit.waiting import holds_for, let_pass, wait_until
 
 
 def kinds(supervisor):
@@ -19,8 +19,8 @@ def kinds(supervisor):
 def says(text):
     """A shell command that says something of itself, as an engine without sockets does."""
     script = (
-        'import os,socket,time;s=socket.socket(socket.AF_UNIX,socket.SOCK_DGRAM);s.connect(os.environ["NOTIFY_SOCKET"]);'
-        f's.send(b"READY=1\\nSTATUS={text}");time.sleep(1000)'
+        'import os,signal,socket;s=socket.socket(socket.AF_UNIX,socket.SOCK_DGRAM);s.connect(os.environ["NOTIFY_SOCKET"]);'
+        f's.send(b"READY=1\\nSTATUS={text}");signal.pause()'
     )
     return ["/usr/bin/env", "python3", "-c", script]
 
@@ -48,7 +48,7 @@ class Recycling(unittest.TestCase):
             self.assertEqual({w["restarts"] for w in supervisor.workers()}, {0})
 
     def test_one_that_grows_or_has_answered_enough_is_replaced_with_the_reason(self):
-        grows = "import time;time.sleep(0.3);x=bytearray(90<<20);time.sleep(1000)"
+        grows = "import signal;x=bytearray(90<<20);signal.pause()"
 
         def growing(made):
             made.engines["fat"] = made.idle(
@@ -83,7 +83,7 @@ class Away(unittest.TestCase):
         with running(watched) as supervisor:
             pids = supervisor.pids() + supervisor.pids("jobs")
             supervisor.signal(signal.SIGSTOP)
-            time.sleep(4)
+            let_pass(4)
             supervisor.signal(signal.SIGCONT)
             supervisor.wait_for_log("did not run for")
             holds_for(lambda: supervisor.pids() + supervisor.pids("jobs") == pids, 2, "the same workers")

@@ -11,7 +11,8 @@ import Vocabulary
     .commit(OperationID("reload-1")), .abort(OperationID("reload-1")),
     .probe(OperationID("reload-1"), socket: SocketName(unchecked: "http")), .restart(wait: false),
     .stop(now: true, wait: true),
-    .scale(engine: web, workers: 3, wait: true),
+    .scale(engine: web, workers: 3, wait: true), .signal(engine: web, signal: "HUP", worker: "web.2"),
+    .signal(engine: web, signal: "10"),
     .upgrade(wait: true), .events(limit: 7, follow: true), .events(limit: 0, follow: false),
     .environment(engine: web, reveal: true), .environment(engine: web, reveal: false),
   ]

@@ -70,7 +70,8 @@ import Vocabulary
     #expect(try stranger(.status).hasPrefix("{\"parameters\":{\"service\":\"hotgo\""))
     for request: Request in [
       .reload(wait: false), .restart(wait: false), .stop(now: true, wait: false),
-      .scale(engine: web, workers: 1, wait: false), .upgrade(wait: false), .environment(engine: web, reveal: true),
+      .scale(engine: web, workers: 1, wait: false), .signal(engine: web, signal: "KILL"), .upgrade(wait: false),
+      .environment(engine: web, reveal: true),
     ] {
       #expect(try stranger(request).contains("io.baton.Service.NotAllowed"), "\(request)")
     }

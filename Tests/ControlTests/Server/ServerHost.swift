@@ -155,6 +155,12 @@ final class SampleHandler: ControlHandler {
     keep("scale \(engine)=\(workers)", reply)
   }
 
+  func signal(_ name: String, engine: EngineName, worker: String?, by caller: Caller) throws(ControlError) -> [String] {
+    if engine.rawValue != "web" { throw .unknownEngine(engine.rawValue) }
+    asked.append("signal \(engine) \(name)")
+    return [worker ?? "web.1"]
+  }
+
   private func keep(_ act: String, _ reply: ControlReply) {
     asked.append(act)
     reply.began(OperationID("\(act)-1"), holds: "generation 12 serves")

@@ -7,15 +7,6 @@ import Vocabulary
 struct FakeHost {
   struct Broken: Error { let text: String }
 
-  /// What a process will do; drawn when it is started.
-  struct Character {
-    var readyAfter: Duration?
-    var diesAfter: Duration?
-    var exitsAfterTerm: Duration?
-    var emptyAfter: Duration
-    var showsLife: Bool
-  }
-
   enum Happening {
     /// To the core, unless the process it is about is gone.
     case tell(Event)

@@ -172,8 +172,12 @@ struct Witness: Hashable {
     }
     if processes[id] != nil { return "\(id) is started twice" }
     if let old = processes.keys.first(where: { $0.isSamePlace(as: id) }) {
-      guard after.worker(id)?.part == .successor else { return "\(id) is started beside its predecessor" }
-      if let broken = replaces(id, old, engine, after) { return broken }
+      // A fresh one that crashed comes back while the one it relieved still ends.
+      let isRelieving = engine.handover == .overlap && after.worker(old)?.part == .leaving
+      guard isRelieving || after.worker(id)?.part == .successor else {
+        return "\(id) is started beside its predecessor"
+      }
+      if !isRelieving, let broken = replaces(id, old, engine, after) { return broken }
     }
     let others = processes.filter { $0.key.engine == id.engine && $0.key.generation != id.generation }
     if !others.isEmpty,
@@ -209,7 +213,7 @@ struct Witness: Hashable {
       return false
     }
     if engine.plan.handover == .exclusive { return engine.workers.count { $0.part != .regular } == 1 }
-    return engine.workers.contains { $0.part == .successor && $0.id.slot == id.slot && $0.isReady }
+    return engine.workers.contains { $0.id != id && $0.id.slot == id.slot && $0.isReady }
       && engine.workers.count(where: \.isReady) >= engine.wanted
   }
 
