@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import os
 import pathlib
+import signal
 import sys
 import unittest
 
@@ -36,6 +37,10 @@ def main():
     if choice.bin:
         os.environ["BATON_BIN"] = os.path.abspath(choice.bin)
 
+    # Programs inherit what is ignored: under nohup, or in the background of a script, signals would not reach them.
+    for number in (signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     folder = pathlib.Path(choice.folder).resolve()
     # A file that cannot be loaded is a failed test, one that skips itself a skipped one.
     tests = flat(unittest.defaultTestLoader.discover(str(folder)))
