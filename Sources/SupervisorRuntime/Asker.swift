@@ -5,6 +5,8 @@ package import Vocabulary
 /// Who asked for something, as the kernel knows them: numbers, since names may be a matter of a directory service.
 package struct Asker: Hashable, Sendable {
   package let text: String
+  /// It is an ExecReload= or another command of a unit with a cgroup of its own, which systemd waits for.
+  package let isManagersCommand: Bool
 
   /// `login`: who logged in before they became somebody else, where audit knows. Source: proc(5), loginuid.
   package init(pid: Int32, user: UInt32) {
@@ -17,6 +19,10 @@ package struct Asker: Hashable, Sendable {
     let command = ProcessTree.command(of: pid)
     words.append("pid \(pid)" + (command == "?" ? "" : " \(command)"))
     text = words.joined(separator: ", ")
+    // systemd puts a delegated unit's control processes there. Source: systemd.resource-control(5), Delegate=.
+    let cgroups =
+      (try? readFile("/proc/\(pid)/cgroup", limit: 65_536)).map { String(decoding: $0, as: UTF8.self) } ?? ""
+    isManagersCommand = cgroups.split(separator: "\n").contains { $0.hasSuffix("/.control") }
   }
 }
 

@@ -36,6 +36,7 @@ final class Operations {
     let act: OperationOutcome.Act
     let startedAt: Instant
     let release: ReleaseID?
+    var isWatchedByManager = false
     let completion: (OperationOutcome) -> Void
   }
 
@@ -48,14 +49,18 @@ final class Operations {
 
   /// `release` is the one asked for by name, if any.
   func begin(
-    _ act: OperationOutcome.Act, release: ReleaseID? = nil, at now: Instant,
+    _ act: OperationOutcome.Act, release: ReleaseID? = nil, isWatchedByManager: Bool = false, at now: Instant,
     completion: @escaping (OperationOutcome) -> Void
   ) -> OperationID {
     let id = OperationID("\(act.rawValue)-\(prefix)-\(next)")
     next += 1
-    open[id] = Open(act: act, startedAt: now, release: release, completion: completion)
+    open[id] = Open(
+      act: act, startedAt: now, release: release, isWatchedByManager: isWatchedByManager, completion: completion)
     return id
   }
+
+  /// systemd has started `baton reload` itself and waits for its end.
+  func isWatchedByManager(_ id: OperationID) -> Bool { open[id]?.isWatchedByManager ?? false }
 
   /// One that was begun in another image of this program.
   func resume(

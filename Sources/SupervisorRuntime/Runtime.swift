@@ -103,7 +103,9 @@ package final class Runtime {
     _ wish: ReloadWish = ReloadWish(), by asker: Asker? = nil, completion: @escaping (OperationOutcome) -> Void
   ) -> OperationID {
     KillPoint.begin("reload")
-    let id = operations.begin(.reload, release: wish.release, at: .monotonicNow(), completion: completion)
+    let id = operations.begin(
+      .reload, release: wish.release, isWatchedByManager: asker?.isManagersCommand ?? false, at: .monotonicNow(),
+      completion: completion)
     tell(id, wish.release.map { "reload with release \($0)" } ?? "reload", by: asker)
     send(.reload(id, wish))
     return id
@@ -226,6 +228,7 @@ package final class Runtime {
       generations[id] = nil
       workers.forget(id)
     case .note(let note): tell(note)
+    case .tell(.reloading) where isChangeWatchedByManager: break
     case .tell(let message): manager.tell(message, status: statusLine)
     case .exit(let code):
       exitCode = code
@@ -233,6 +236,13 @@ package final class Runtime {
       loop.stop()
     default: break
     }
+  }
+
+  /// The unit counts as reloading anyway. Told so twice, systemd 253 and later waits for READY=1 when its command has
+  /// ended, also from a supervisor that died in the reload: nothing would be started again before the watchdog bites.
+  private var isChangeWatchedByManager: Bool {
+    guard case .changing(let change) = core.phase, let operation = change.operations.first else { return false }
+    return operations.isWatchedByManager(operation)
   }
 
   private func finish(_ operation: OperationID, _ verdict: Verdict) {

@@ -47,6 +47,8 @@ class WhatServed(unittest.TestCase):
 
     def test_a_candidate_and_its_listener_are_given_up(self):
         with installed() as it:
+            # What brings it back is its end, and no watchdog or time limit.
+            it.drop_in("[Service]\nWatchdogSec=5min\nTimeoutStartSec=5min\n")
             it.environment["COLOUR"] = "blue"
             it.start()
             stored = it.property("NFileDescriptorStore")
