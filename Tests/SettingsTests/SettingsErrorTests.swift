@@ -33,7 +33,6 @@ import Vocabulary
     expectEngine("restart = { dealy = \"1s\" }", "5:13:", "[engine.web.restart]", "did you mean \"delay\"?")
     expectEngine("backlog = 5", "it is a key of [socket.NAME]")
     expectEngine("lease = \"robots\"", "\"lease\" is no key")
-    expectEngine("memory-limit = \"512M\"", "\"memory-limit\" is no key")
     expectEngine("limits = { nofiles = 5 }", "did you mean \"nofile\"?")
   }
 
