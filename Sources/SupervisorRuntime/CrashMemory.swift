@@ -1,6 +1,6 @@
 import JSON
 package import LinuxSystem
-import Supervision
+package import Supervision
 package import Vocabulary
 
 /// Where a life of the supervisor leaves what the next one must know if this one is killed: memory that systemd keeps.
@@ -22,8 +22,9 @@ package final class CrashMemory {
   private var last: CrashRecord.Facts?
   private var encoded: (id: GenerationID, json: JSON)?
   /// Said once: the service runs all the same.
-  var report: (Happening) -> Void = { _ in }
-  private var hasFailed = false
+  package var report: (Happening) -> Void = { _ in }
+  /// Whether systemd has it. What cannot be written is taken back, or a crash would go on from an older record.
+  private var isKept = true
 
   /// `left`: what systemd passed, or the image of this program before; else a new one is made and given to systemd.
   package init(left: Descriptor?, manager: ManagerLink, service: ServiceName, version: String) throws(SystemError) {
@@ -38,7 +39,8 @@ package final class CrashMemory {
     }
   }
 
-  var descriptor: Int32 { memory.file.raw }
+  /// For the next image of this program; nil where there is nothing in it to go on from.
+  var descriptor: Int32? { isKept ? memory.file.raw : nil }
 
   /// What lies in what systemd passed.
   package static func read(_ passed: Descriptor?, of service: ServiceName) -> Left {
@@ -55,8 +57,8 @@ package final class CrashMemory {
 
   /// Writes what `core` has decided, where that is another than before. To be called before anything of it is done.
   /// `carried` is pinned as long as nothing serves.
-  func keep(
-    _ core: Supervisor, carried: ResolvedGeneration?, _ resolved: (GenerationID) -> ResolvedGeneration?
+  package func keep(
+    _ core: Supervisor, carried: ResolvedGeneration? = nil, _ resolved: (GenerationID) -> ResolvedGeneration?
   ) {
     var facts = CrashRecord.Facts(of: core)
     facts.pinned = facts.pinned ?? carried?.id
@@ -72,10 +74,15 @@ package final class CrashMemory {
     defer { KillPoint.reach("after record \(facts.step ?? "-")") }
     do throws(SystemError) {
       try memory.write(record.bytes(generation: encoded?.json))
-      hasFailed = false
+      guard !isKept else { return }
+      isKept = true
+      manager.store(memory.file, name: Self.storeName)
     } catch {
-      guard !hasFailed else { return }
-      hasFailed = true
+      // Tried again at the next decision.
+      last = nil
+      guard isKept else { return }
+      isKept = false
+      manager.removeFromStore(name: Self.storeName)
       report(
         Happening(
           .crashMemoryTrouble,
