@@ -52,15 +52,12 @@ extension Supervisor {
 
   mutating func advanceTrial(_ change: Change, _ trial: Trial, at now: Instant) -> [Action] {
     if let askAt = trial.askAt { return askAt <= now ? beginRound(change, trial) : [] }
-    switch proof(of: startable(change), in: change.candidate) {
-    case .failed(let engine, let text): return abort(.disproved(engine, text), at: now)
-    case .open: return refuseFailedCheck(trial, at: now)
-    case .passed: break
-    }
-    switch trial.check {
-    case .open: return []
-    case .failed: return refuseFailedCheck(trial, at: now)
-    case .passed: break
+    switch (proof(of: startable(change), in: change.candidate), trial.check) {
+    case (.failed(let engine, let text), _): return abort(.disproved(engine, text), at: now)
+    // Whoever has not answered yet is not waited for.
+    case (.open, .failed(let text)), (.passed, .failed(let text)): return abort(.failedCheck(text), at: now)
+    case (.open, .open), (.open, .passed), (.passed, .open): return []
+    case (.passed, .passed): break
     }
     if trial.until <= now { return beginStep(change, trial.step + 1, round: trial.round, at: now) }
     var next = trial
@@ -79,12 +76,6 @@ extension Supervisor {
     enter(change, .trial(next))
     let check: [Action] = isChecked ? [.checkTrial(change.candidate, round: next.round)] : []
     return ask(startable(change), of: change.candidate) + check
-  }
-
-  /// Whoever has not answered yet is not waited for.
-  private mutating func refuseFailedCheck(_ trial: Trial, at now: Instant) -> [Action] {
-    guard case .failed(let text) = trial.check else { return [] }
-    return abort(.failedCheck(text), at: now)
   }
 
   mutating func trialChecked(_ id: GenerationID, round: Int, failure: String?) -> [Action] {

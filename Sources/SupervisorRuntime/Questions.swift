@@ -43,7 +43,8 @@ final class Questions {
 
   /// Process groups of commands that can be asked again.
   var commands: [Int32] {
-    (repeated.values.compactMap(\.probe) + Array(probes.values)).compactMap { ($0 as? CommandProbe)?.group }
+    let asked = repeated.values.compactMap(\.probe) + Array(probes.values) + [check].compactMap { $0 }
+    return asked.compactMap { ($0 as? CommandProbe)?.group }
   }
 
   // MARK: One worker

@@ -2,6 +2,22 @@ import LinuxSystem
 import Supervision
 import Vocabulary
 
+/// What served when an earlier life ended without notice, until something serves again.
+enum Carried {
+  case nothing
+  /// The first start is to be from it.
+  case due(ResolvedGeneration)
+  /// It was started from once; what that comes to is as for any other.
+  case started(ResolvedGeneration)
+
+  var generation: ResolvedGeneration? {
+    switch self {
+    case .nothing: nil
+    case .due(let generation), .started(let generation): generation
+    }
+  }
+}
+
 /// A life that ended without notice, and the one after it.
 extension Runtime {
   /// From now on each decision is written down before it is acted on, and the first start is from what an earlier life
@@ -20,8 +36,7 @@ extension Runtime {
       guard let resolved = record.resolved else { return }
       core = Supervisor(
         firstGeneration: record.facts.nextGeneration, firstListener: record.facts.nextListener, seed: core.random.state)
-      carried = resolved
-      isCarriedDue = true
+      carried = .due(resolved)
       tell(record, resolved)
     }
   }
@@ -47,11 +62,10 @@ extension Runtime {
 
   private static var mostNamed: Int { 8 }
 
-  /// The generation that a crash left is started from once; what its start comes to is then as for any other.
   func takeCarried(as id: GenerationID) -> ResolvedGeneration? {
-    guard isCarriedDue else { return nil }
-    isCarriedDue = false
-    return carried?.repeated(as: id)
+    guard case .due(let generation) = carried else { return nil }
+    carried = .started(generation)
+    return generation.repeated(as: id)
   }
 
   /// Where nothing has been started yet, several listeners of an address are what a crash left.
@@ -65,7 +79,7 @@ extension Runtime {
   /// Before `actions` are done.
   func remember(_ actions: [Action]) {
     guard let memory, actions.contains(where: \.concernsCrashes) else { return }
-    if core.serving != nil || core.isStopping { carried = nil }
-    memory.keep(core, carried: carried) { [unowned self] in generations[$0] }
+    if core.serving != nil || core.isStopping { carried = .nothing }
+    memory.keep(core, carried: carried.generation) { [unowned self] in generations[$0] }
   }
 }

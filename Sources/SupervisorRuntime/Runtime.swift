@@ -57,12 +57,9 @@ package final class Runtime {
   private(set) var cut: [String] = []
   /// Where each decision is written down before it is acted on; nil where nobody would keep it.
   var memory: CrashMemory?
-  /// What served when an earlier life ended without notice, until something serves again.
-  var carried: ResolvedGeneration?
+  var carried = Carried.nothing
   /// The order of listeners as an earlier life left it.
   var recordedGroups: [SteeringGroup] = []
-  /// It has not been started from yet.
-  var isCarriedDue = false
   /// Asked before a generation is put in place; the answer is warnings for people.
   package internal(set) var settingsWarnings: [String] = []
 
