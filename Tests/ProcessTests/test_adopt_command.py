@@ -106,6 +106,20 @@ class Adopt(unittest.TestCase):
             self.assertEqual((state, what.split()[0]), ("weak", "uploads"))
             it.settings.write_text(it.settings.read_text().replace('shared = ["logs"]', 'shared = ["logs", "uploads"]'))
             self.assertEqual(looks()[0], "fine")
+            record = it.app / "deploys/adoption.json"
+            record.write_text("{")
+            state, what, _ = looks()
+            self.assertEqual(state, "weak")
+            self.assertIn(str(record), what)
+
+    def test_what_cannot_be_seen_is_not_taken_for_adopted(self):
+        with service() as it:
+            (it.app / "loop").symlink_to("loop")
+            it.settings.write_text(it.settings.read_text().replace(f'tree = "{it.tree}"', f'tree = "{it.app}/loop/x"'))
+            found = json.loads(it.baton("preflight", "--json").stdout)["checks"]
+            look = next(each for each in found if each["check"] == "directory")
+            self.assertEqual(look["state"], "refused")
+            self.assertIn("ELOOP", look["what"])
 
     def test_one_that_clients_notice_is_put_back(self):
         with service(lambda tree: 500 if tree.is_symlink() else 200) as it:

@@ -13,11 +13,7 @@ enum DirectoryCheck {
     func refusal(_ what: String, _ next: String) -> PreflightStep.Finding {
       .refusal(StepFailure(.refused, what, next: next))
     }
-    if let tree = unadopted(operation) {
-      return refusal(
-        "the service runs from \(tree), which is a directory and no link to a release",
-        "baton adopt makes a release of it, without an interruption; or take tree out of [deploy]")
-    }
+    if let finding = unadopted(operation) { return finding }
     guard access(layout.directory, W_OK | X_OK) == 0 else {
       return refusal(
         "\(SystemError("change", layout.directory, errno: errno)): \(user) makes releases in it",
@@ -55,13 +51,7 @@ enum DirectoryCheck {
       guard access(layout.release(release), X_OK) == 0 else {
         return .weak("\(layout.current) names release \(release), whose directory is gone")
       }
-      let lost = unsaid(operation)
-      guard lost.isEmpty else {
-        return .weak(
-          "\(lost.joined(separator: ", ")) of the adopted tree is shared, and the new release is without it: [deploy] "
-            + "shared does not name it")
-      }
-      return .fine("\(layout.current) names release \(release)")
+      return unsaid(operation) ?? .fine("\(layout.current) names release \(release)")
     } catch {
       return refusal("\(error)", "see what is the matter with \(layout.directory)")
     }
@@ -70,20 +60,35 @@ enum DirectoryCheck {
 
 extension DirectoryCheck {
   /// `tree`, as long as no release was made of it: whatever is activated, the service would run on from there.
-  private static func unadopted(_ operation: Operation) -> String? {
-    guard let tree = operation.deploy.tree, let facts = try? FileFacts.ifPresent(tree), facts.kind == .directory else {
-      return nil
+  private static func unadopted(_ operation: Operation) -> PreflightStep.Finding? {
+    guard let tree = operation.deploy.tree else { return nil }
+    do throws(SystemError) {
+      guard try FileFacts.ifPresent(tree)?.kind == .directory else { return nil }
+    } catch {
+      return .refusal(
+        StepFailure(
+          .refused, "\(error): whether the service runs from there cannot be seen",
+          next: "let \(operation.deploy.user) reach \(tree), or take tree out of [deploy]"))
     }
-    return tree
+    return .refusal(
+      StepFailure(
+        .refused, "the service runs from \(tree), which is a directory and no link to a release",
+        next: "baton adopt makes a release of it, without an interruption; or take tree out of [deploy]"))
   }
 
   /// What was named when the tree was adopted, is a link in the release that serves, and is in no settings.
-  private static func unsaid(_ operation: Operation) -> [String] {
-    guard let adoption = try? Adoption.read(operation.layout) else { return [] }
+  private static func unsaid(_ operation: Operation) -> PreflightStep.Finding? {
     let known = Set(operation.deploy.shared + operation.deploy.exclude)
-    return adoption.shared.filter { path in
-      let facts = try? FileFacts.ifPresent("\(operation.layout.current)/\(path)")
-      return !known.contains(path) && facts?.kind == .link
+    do {
+      let lost = try Adoption.read(operation.layout)?.shared.filter { path in
+        try !known.contains(path) && FileFacts.ifPresent("\(operation.layout.current)/\(path)")?.kind == .link
+      }
+      guard let lost, !lost.isEmpty else { return nil }
+      return .weak(
+        "\(lost.joined(separator: ", ")) of the adopted tree is shared, and the new release is without it: [deploy] "
+          + "shared does not name it")
+    } catch {
+      return .weak("what was shared when the tree was adopted cannot be seen: \(error)")
     }
   }
 }
