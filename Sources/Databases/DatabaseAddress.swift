@@ -1,4 +1,5 @@
 package import Deployment
+internal import Vocabulary
 
 /// Where the migrations go. Its ``description`` holds no secret and may be shown.
 package struct DatabaseAddress: Hashable, Sendable, CustomStringConvertible {
@@ -36,8 +37,8 @@ package struct DatabaseAddress: Hashable, Sendable, CustomStringConvertible {
       secrets = Self.secrets(in: rest)
     case "sqlite":
       let path = rest.prefix { $0 != "?" }
-      guard path.hasPrefix("/"), let decoded = Self.decoded(path), !decoded.contains("\0") else {
-        throw Self.refusal("the path after sqlite:// is not absolute")
+      guard path.hasPrefix("/"), let decoded = PercentEncoding.decoded(path), !decoded.contains("\0") else {
+        throw Self.refusal("what follows sqlite:// is no absolute path")
       }
       let name = "/" + decoded.drop { $0 == "/" }
       kind = .sqlite(path: name)
@@ -84,25 +85,8 @@ package struct DatabaseAddress: Hashable, Sendable, CustomStringConvertible {
       let parts = parameter.split(separator: "=", maxSplits: 1)
       if parts.count == 2, parts[0].lowercased().contains("password") { found.append(parts[1]) }
     }
-    let all = found.map(String.init) + found.compactMap(decoded)
+    let all = found.map(String.init) + found.compactMap { PercentEncoding.decoded($0) }
     // The longest first: one may be part of another.
     return Set(all).filter { !$0.isEmpty }.sorted { ($0.utf8.count, $0) > ($1.utf8.count, $1) }
-  }
-
-  /// Percent signs resolved; nil where the result is no text. Source: RFC 3986, section 2.1.
-  private static func decoded(_ text: Substring) -> String? {
-    var bytes: [UInt8] = []
-    var rest = text.utf8[...]
-    while let byte = rest.popFirst() {
-      if byte == UInt8(ascii: "%"), rest.count >= 2,
-        let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16)
-      {
-        bytes.append(value)
-        rest = rest.dropFirst(2)
-      } else {
-        bytes.append(byte)
-      }
-    }
-    return String(validating: bytes, as: UTF8.self)
   }
 }

@@ -43,7 +43,9 @@ package struct RedisAddress: Hashable, Sendable, CustomStringConvertible {
     var (user, password): (String?, String?)
     if let at = rest.lastIndex(of: "@") {
       let parts = rest[..<at].split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
-      guard let first = Self.decoded(parts[0]), let second = Self.decoded(parts.count > 1 ? parts[1] : "") else {
+      guard let first = PercentEncoding.decoded(parts[0]),
+        let second = PercentEncoding.decoded(parts.count > 1 ? parts[1] : "")
+      else {
         throw refuse("a % in user or password is not followed by two digits", next: "write % itself as %25")
       }
       user = first.isEmpty ? nil : first
@@ -86,22 +88,5 @@ package struct RedisAddress: Hashable, Sendable, CustomStringConvertible {
     }
     guard !name.isEmpty, let number = UInt16(port), number > 0 else { return nil }
     return .host(String(name), port: number)
-  }
-
-  /// nil when a percent sign is followed by anything but two hexadecimal digits.
-  private static func decoded(_ text: Substring) -> String? {
-    var bytes: [UInt8] = []
-    var rest = Array(text.utf8)[...]
-    while let byte = rest.popFirst() {
-      guard byte == UInt8(ascii: "%") else {
-        bytes.append(byte)
-        continue
-      }
-      let digits = rest.prefix(2)
-      guard digits.count == 2, let value = UInt8(String(decoding: digits, as: UTF8.self), radix: 16) else { return nil }
-      rest = rest.dropFirst(2)
-      bytes.append(value)
-    }
-    return String(decoding: bytes, as: UTF8.self)
   }
 }
