@@ -23,15 +23,9 @@ package final class LocalLeaseStore: LeaseStore {
     self.path = path
     self.claimant = claimant
     self.clock = clock
-    self.boot = boot ?? Self.bootOfThisHost
+    self.boot = boot ?? Ledger.bootID()
     file = try LocalLeaseFile(path)
     news = listens ? FileChanges.watch(path) : nil
-  }
-
-  /// A host that cannot say which boot it is in frees nothing by it.
-  private static var bootOfThisHost: String {
-    let bytes = (try? readFile("/proc/sys/kernel/random/boot_id", limit: 64)) ?? []
-    return bytes.isEmpty ? "unknown" : String(decoding: bytes.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
   }
 
   package func ask(_ exchange: ExchangeID, _ request: StoreRequest) throws(StoreError) -> StoreAnswer {
