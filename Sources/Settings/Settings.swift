@@ -96,7 +96,8 @@ package struct Settings: Hashable, Sendable {
     package var umask: UInt32
     /// RLIMIT name ("nofile") to its values.
     package var limits: [String: Limit]
-    package var bounds: Bounds
+    /// `memory-max`, `cpu-max`, `pids-max`
+    package var bounds: ResourceBounds
     package var recycling: Recycling
     package var user: String?
     package var group: String?
@@ -105,7 +106,7 @@ package struct Settings: Hashable, Sendable {
       name: EngineName, command: [String], workers: Int, sockets: [SocketName], after: [EngineName],
       environment: [String: String], prove: Prove?, ready: Readiness, startTimeout: Duration, stopTimeout: Duration,
       watchdog: Watchdog?, restart: Restart, handover: HandoverKind, stage: Stage, drain: Drain, umask: UInt32,
-      limits: [String: Limit], user: String?, group: String?, bounds: Bounds = Bounds(),
+      limits: [String: Limit], user: String?, group: String?, bounds: ResourceBounds = ResourceBounds(),
       recycling: Recycling = Recycling()
     ) {
       self.name = name
@@ -140,28 +141,6 @@ package struct Settings: Hashable, Sendable {
     package init(soft: UInt64?, hard: UInt64?) {
       self.soft = soft
       self.hard = hard
-    }
-  }
-
-  /// `memory-max`, `cpu-max`, `pids-max`: what the kernel lets one worker take, with all it started. nil is no bound.
-  package struct Bounds: Hashable, Sendable {
-    package var memory: ByteCount?
-    /// Of one processor.
-    package var processorPercent: Int?
-    package var processes: Int?
-
-    package init(memory: ByteCount? = nil, processorPercent: Int? = nil, processes: Int? = nil) {
-      self.memory = memory
-      self.processorPercent = processorPercent
-      self.processes = processes
-    }
-
-    /// The keys that are set, each with the cgroup controller that does it.
-    package var keys: [(key: String, controller: String)] {
-      [
-        memory.map { _ in ("memory-max", "memory") }, processorPercent.map { _ in ("cpu-max", "cpu") },
-        processes.map { _ in ("pids-max", "pids") },
-      ].compactMap { $0 }
     }
   }
 
@@ -357,5 +336,15 @@ package struct Settings: Hashable, Sendable {
       self.databaseCommands = databaseCommands
       self.redisCommands = redisCommands
     }
+  }
+}
+
+extension ResourceBounds {
+  /// The keys that are set, each with the cgroup controller that does it.
+  package var keys: [(key: String, controller: String)] {
+    [
+      memory.map { _ in ("memory-max", "memory") }, processorPercent.map { _ in ("cpu-max", "cpu") },
+      processes.map { _ in ("pids-max", "pids") },
+    ].compactMap { $0 }
   }
 }

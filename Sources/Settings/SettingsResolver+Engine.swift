@@ -32,8 +32,8 @@ extension SettingsResolver {
     return name == nil ? nil : resolved
   }
 
-  private func bounds(_ engine: RawSettings.Engine) -> Settings.Bounds {
-    Settings.Bounds(
+  private func bounds(_ engine: RawSettings.Engine) -> ResourceBounds {
+    ResourceBounds(
       memory: values.size(engine.memoryMax, .engineMemoryMax),
       processorPercent: engine.cpuMax.flatMap { values.percent($0, .engineCPUMax) },
       processes: engine.pidsMax.map { values.integer($0, .enginePidsMax) })

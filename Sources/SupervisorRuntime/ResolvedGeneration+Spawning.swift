@@ -80,9 +80,3 @@ extension ResolvedGeneration {
       identity: geteuid() == 0 ? account(of: engine)?.identity : nil)
   }
 }
-
-extension Settings.Bounds {
-  var ofCgroup: CgroupBounds {
-    CgroupBounds(memory: memory, processorPercent: processorPercent, processes: processes)
-  }
-}

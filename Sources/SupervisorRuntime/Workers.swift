@@ -53,7 +53,7 @@ package final class Workers {
     let run = Self.name(of: id)
     let path = "\(notifyDirectory)/\(run)"
     let containment = containments.make(run, marker: "NOTIFY_SOCKET=\(path)") { [children] in children.orphans() }
-    containment.bound(by: engine.bounds.ofCgroup)
+    containment.bound(by: engine.bounds)
     do throws(WorkerStartError) {
       let process = try WorkerProcess(
         id: id, engine: engine, generation: generation, service: service, sockets: sockets, loop: loop,
@@ -77,7 +77,7 @@ package final class Workers {
 
   /// What of an engine's bounds is not in force here, one sentence each.
   func weaknesses(of settings: Settings) -> [String] {
-    let missing = containments.missing(Set(settings.engines.flatMap { $0.bounds.keys.map(\.controller) }))
+    let missing = containments.enable(Set(settings.engines.flatMap { $0.bounds.keys.map(\.controller) }))
     let why =
       containments.usesCgroups
       ? "the unit's cgroup lacks the controller" : "no cgroup is delegated to batond, with the controller"

@@ -89,7 +89,7 @@ let example = """
     #expect(web.restart.healthyAfter == .seconds(30))
     #expect(web.umask == 0o027)
     #expect(
-      web.bounds == Settings.Bounds(memory: ByteCount(1 << 30), processorPercent: 150, processes: 64))
+      web.bounds == ResourceBounds(memory: ByteCount(1 << 30), processorPercent: 150, processes: 64))
     #expect(web.recycling == Settings.Recycling(memory: ByteCount(512 << 20), age: .seconds(86_400), requests: 100_000))
     #expect(
       web.limits == [
@@ -154,7 +154,7 @@ let example = """
     #expect(engine.stage == .engines)
     #expect(engine.umask == 0o022)
     #expect(engine.limits.isEmpty)
-    #expect(engine.bounds == Settings.Bounds())
+    #expect(engine.bounds == ResourceBounds())
     #expect(engine.recycling == Settings.Recycling())
     #expect(
       settings.handover

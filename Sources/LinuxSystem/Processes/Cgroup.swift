@@ -1,22 +1,9 @@
 import CLinux
 import Glibc
-package import Vocabulary
+import Vocabulary
 
-/// What the kernel lets one worker take, with all it started. nil is no bound. Source: cgroup-v2 of the kernel's
-/// documentation, memory.max, cpu.max and pids.max.
-package struct CgroupBounds: Hashable, Sendable {
-  package var memory: ByteCount?
-  /// Of one processor.
-  package var processorPercent: Int?
-  package var processes: Int?
-
-  package init(memory: ByteCount? = nil, processorPercent: Int? = nil, processes: Int? = nil) {
-    self.memory = memory
-    self.processorPercent = processorPercent
-    self.processes = processes
-  }
-
-  /// The files of a cgroup that say so.
+extension ResourceBounds {
+  /// The files of a cgroup that say so. Source: cgroup-v2 of the kernel's documentation, memory.max, cpu.max, pids.max.
   var files: [(name: String, value: String)] {
     [
       memory.map { ("memory.max", "\($0.bytes)") },
@@ -71,8 +58,8 @@ final class Cgroup: Containment {
     Self.pids(in: path).map { ProcessName(pid: $0, command: ProcessTree.command(of: $0)) }
   }
 
-  /// Without the controller the file is not there, and nothing is bounded: ``ContainmentFactory/missing(for:)`` told.
-  func bound(by bounds: CgroupBounds) {
+  /// Without the controller the file is not there, and nothing is bounded: ``ContainmentFactory/enable(_:)`` told.
+  func bound(by bounds: ResourceBounds) {
     for file in bounds.files { _ = Self.write(file.value, to: "\(path)/\(file.name)") }
   }
 

@@ -26,7 +26,7 @@ package protocol Containment: AnyObject {
   func killAll()
   func members() -> [ProcessName]
   /// To be said before the main process is spawned.
-  func bound(by bounds: CgroupBounds)
+  func bound(by bounds: ResourceBounds)
   /// What its processes take, files' pages left out; nil where the kernel does not count.
   var memory: ByteCount? { get }
   /// How many of its processes the kernel has killed for want of memory; nil where it does not count them.
@@ -61,8 +61,10 @@ package struct ContainmentFactory: Sendable {
     return ProcessSession(marker: marker, orphans: orphans)
   }
 
-  /// Of these controllers, those that do not bound workers here.
-  package func missing(_ controllers: Set<String>) -> Set<String> {
+  /// Lets these controllers bound workers.
+  ///
+  /// - Returns: those that cannot, here.
+  package func enable(_ controllers: Set<String>) -> Set<String> {
     guard let delegated else { return controllers }
     return controllers.filter { !delegated.enable($0) }
   }

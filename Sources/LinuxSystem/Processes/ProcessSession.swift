@@ -64,7 +64,7 @@ final class ProcessSession: Containment {
 
   func remove() {}
 
-  func bound(by bounds: CgroupBounds) {}
+  func bound(by bounds: ResourceBounds) {}
   var outOfMemoryKills: UInt64? { nil }
   var memory: ByteCount? { nil }
   var memoryEvents: Descriptor? { nil }

@@ -85,7 +85,7 @@ extension Settings.Engine: JSONValue {
       drain: try fields.required("drain"), umask: try fields.number("umask"),
       limits: Dictionary(limits.map { ($0.name, $0.limit) }, uniquingKeysWith: { first, _ in first }),
       user: try fields.optional("user"), group: try fields.optional("group"),
-      bounds: try fields.optional("bounds") ?? Settings.Bounds(),
+      bounds: try fields.optional("bounds") ?? ResourceBounds(),
       recycling: try fields.optional("recycling") ?? Settings.Recycling())
   }
 
@@ -97,13 +97,13 @@ extension Settings.Engine: JSONValue {
       "restart": restart.json, "handover": .string(handover.rawValue), "stage": .string(stage.rawValue),
       "drain": drain.json, "umask": Int(umask).json,
       "limits": limits.sorted { $0.key < $1.key }.map { NamedLimit(name: $0.key, limit: $0.value) }.json,
-      "user": user?.json, "group": group?.json, "bounds": bounds == Settings.Bounds() ? nil : bounds.json,
+      "user": user?.json, "group": group?.json, "bounds": bounds == ResourceBounds() ? nil : bounds.json,
       "recycling": recycling == Settings.Recycling() ? nil : recycling.json,
     ])
   }
 }
 
-extension Settings.Bounds: JSONValue {
+extension ResourceBounds: JSONValue {
   package init(json: JSON) throws(ShapeError) {
     var fields = try Fields(json)
     self.init(

@@ -68,7 +68,7 @@ struct StateDice {
       drain: Settings.Drain(pending: maybe(command()), save: maybe(command())), umask: 0o027,
       limits: ["nofile": Settings.Limit(soft: 1024, hard: .max), "core": Settings.Limit(soft: nil, hard: nil)],
       user: maybe("shop"), group: maybe("shop"),
-      bounds: Settings.Bounds(
+      bounds: ResourceBounds(
         memory: maybe(ByteCount(1 << 30)), processorPercent: maybe(150), processes: maybe(number(1...500))),
       recycling: Settings.Recycling(
         memory: maybe(ByteCount(1 << 29)), age: maybe(time()), requests: maybe(number(1...5_000))))
