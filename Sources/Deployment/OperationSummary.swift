@@ -10,7 +10,7 @@ package struct OperationSummary: Hashable, Sendable {
     }
     package var step: Step
     /// Microseconds since 1970.
-    package var began: Int64
+    package var began: Int64 { beganAt.wall }
     package var ended: Int64?
     /// nil while it runs, and where the clock of its beginning is another boot's.
     package var took: Duration?
@@ -20,7 +20,7 @@ package struct OperationSummary: Hashable, Sendable {
   }
 
   package let intent: Intent
-  package let started: Int64
+  package var started: Int64 { first.wall }
   package private(set) var ended: Int64?
   /// From its first record to its last, those who took it up included.
   package private(set) var took: Duration?
@@ -40,7 +40,6 @@ package struct OperationSummary: Hashable, Sendable {
     guard let first = records.first, case .began(let intent) = first.entry else { return nil }
     self.intent = intent
     self.first = first.at
-    started = first.at.wall
     for record in records.dropFirst() { add(record.entry, record.at) }
   }
 
@@ -50,7 +49,7 @@ package struct OperationSummary: Hashable, Sendable {
     case .intends(let step):
       (ended, took, outcome) = (nil, nil, nil)
       steps.removeAll { $0.step == step }
-      steps.append(StepSummary(step: step, began: at.wall, state: .running, beganAt: at))
+      steps.append(StepSummary(step: step, state: .running, beganAt: at))
     case .knows(let facts): self.facts = facts
     case .did(let step, let facts):
       self.facts = facts

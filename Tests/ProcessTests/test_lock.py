@@ -188,19 +188,24 @@ class Lock(unittest.TestCase):
                 self.assertIn("next:", done.stderr)
             self.assertFalse((locks.directory / "ran").exists())
 
+    def handed_on(self, locks):
+        """Held, refused to another, handed to one that waits, held again: what the second was told, and the holder."""
+        first = locks.holder("job", "--ttl", "5s")
+        busy = locks.run("run", "job", "--", "true")
+        self.assertEqual(busy.returncode, 75, busy.stderr)
+        second = locks.start("run", "job", "--wait", "60s", "--", "sh", "-c", "echo second $BATON_LEASE_TOKEN >> $LOG")
+        self.assertIn("waiting for job", second.stderr.readline())
+        began = time.monotonic()
+        first.terminate()
+        self.assertEqual((second.wait(30), first.wait(30)), (0, 7))
+        self.assertLess(time.monotonic() - began, 2.5, "the poll alone takes 3 to 4 s")
+        third = locks.holder("job", "--ttl", "5s")
+        return busy, third
+
     def test_in_a_redis_the_same_holds_and_no_password_is_shown(self):
         with Locks() as locks, Redis("--requirepass", "hunter22") as redis:
             locks.store = f"redis+unix://:hunter22@{redis.socket}"
-            first = locks.holder("job", "--ttl", "5s")
-            busy = locks.run("run", "job", "--", "true")
-            self.assertEqual(busy.returncode, 75, busy.stderr)
-            second = locks.start("run", "job", "--wait", "60s", "--", "sh", "-c", "echo second $BATON_LEASE_TOKEN >> $LOG")
-            self.assertIn("waiting for job", second.stderr.readline())
-            began = time.monotonic()
-            first.terminate()
-            self.assertEqual((second.wait(30), first.wait(30)), (0, 7))
-            self.assertLess(time.monotonic() - began, 2.5, "the poll alone takes 3 to 4 s")
-            third = locks.holder("job", "--ttl", "5s")
+            busy, third = self.handed_on(locks)
             listed = locks.run("list", "--json")
             self.assertTrue(json.loads(listed.stdout)["locks"][0]["held"])
             locks.run("release", "job", "--force")
@@ -217,16 +222,7 @@ class Lock(unittest.TestCase):
     def test_in_a_postgresql_the_same_holds(self):
         with Postgres() as server, Locks() as locks:
             locks.store = f"postgresql://postgres:hunter22@/postgres?host={server.folder}"
-            first = locks.holder("job", "--ttl", "5s")
-            busy = locks.run("run", "job", "--", "true")
-            self.assertEqual(busy.returncode, 75, busy.stderr)
-            second = locks.start("run", "job", "--wait", "60s", "--", "sh", "-c", "echo second $BATON_LEASE_TOKEN >> $LOG")
-            self.assertIn("waiting for job", second.stderr.readline())
-            began = time.monotonic()
-            first.terminate()
-            self.assertEqual((second.wait(30), first.wait(30)), (0, 7))
-            self.assertLess(time.monotonic() - began, 2.5, "the poll alone takes 3 to 4 s")
-            third = locks.holder("job", "--ttl", "5s")
+            busy, third = self.handed_on(locks)
             self.assertTrue(locks.listed()["job"]["held"])
             locks.run("release", "job", "--force")
             self.assertEqual(third.wait(30), 1)

@@ -44,7 +44,7 @@ class Kept(Batond):
             env=self.environment(), process_group=0, pass_fds=[number for _, number in stored])
 
     def crash(self):
-        """Killed with all its workers and started again: (killed, the workers gone, started), in ns."""
+        """Killed with all its workers and started again: (killed, started), in ns."""
         workers = self.live_workers()
         killed = time.monotonic_ns()
         self.process.send_signal(signal.SIGKILL)
@@ -55,12 +55,11 @@ class Kept(Batond):
         for pidfd in pidfds:
             select.select([pidfd], [], [], PATIENCE)
             os.close(pidfd)
-        cleared = time.monotonic_ns()
         self.stamps.forget()
         time.sleep(RESTART_DELAY_S)
         started = time.monotonic_ns()
         self.process = self.spawn(self.command())
-        return killed, cleared, started
+        return killed, started
 
     def live_workers(self):
         engine = self.call("io.baton.Service.Status")["parameters"]["engines"][0]
@@ -89,7 +88,7 @@ def measure_one(bench, measure, subject):
         bench.say(f"crash {turn + 1}")
         time.sleep(PAUSE_S)
         wait_until_serving(subject)
-        killed, _, started = subject.crash()
+        killed, started = subject.crash()
         answered = first_answer(subject.port)
         readies = subject.stamps.wait("ready", WORKERS, PATIENCE, "the workers after a crash")
         start = max(stamp.ns for stamp in readies) - min(stamp.ns for stamp in subject.stamps.of("exec"))

@@ -15,8 +15,14 @@ package struct OperationOutcome: Hashable, Sendable {
   /// half-done until somebody records it.
   package var unrecorded: StepFailure?
 
-  /// A person is needed where nothing but the record of the end is missing, too: nobody else knows that it ended.
-  package var exitStatus: Int32 { unrecorded == nil || facts.sequence == 0 ? outcome.exitStatus : 2 }
+  /// Something was begun, and nothing but the record of its end is missing: nobody else knows that it ended.
+  private var missingRecord: StepFailure? {
+    facts.sequence > 0 && outcome.exitStatus != Self.needsPerson ? unrecorded : nil
+  }
+
+  private static let needsPerson: Int32 = 2
+
+  package var exitStatus: Int32 { missingRecord == nil ? outcome.exitStatus : Self.needsPerson }
 
   /// What failed; nil where nothing did.
   package var what: String? {
@@ -27,8 +33,9 @@ package struct OperationOutcome: Hashable, Sendable {
       case .refused, .busy, .aborted: failure?.what ?? outcome.rawValue
       case .failed, .stuck: failure.map { step + $0.what } ?? outcome.rawValue
       }
-    guard exitStatus != outcome.exitStatus, let unrecorded else { return failed }
-    return (failed.map { "\($0); and " } ?? "") + "the end of the operation could not be recorded: \(unrecorded.what)"
+    guard let missingRecord else { return failed }
+    return (failed.map { "\($0); and " } ?? "")
+      + "the end of the operation could not be recorded: \(missingRecord.what)"
   }
 
   /// What holds now.
@@ -45,9 +52,7 @@ package struct OperationOutcome: Hashable, Sendable {
 
   /// What a person does next.
   package var next: String? {
-    if exitStatus != outcome.exitStatus {
-      return (unrecorded?.next).map { "\($0), then baton recover" } ?? "see to the disk, then baton recover"
-    }
+    if let missingRecord { return "\(missingRecord.next ?? "see to the disk"), then baton recover" }
     switch outcome {
     case .good, .baking: return nil
     case .stuck:

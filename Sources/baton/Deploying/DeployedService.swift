@@ -48,14 +48,16 @@ struct DeployedService {
       self.settings = settings
       self.deploy = deploy
     case .failure(let errors):
-      let only = errors.errors.count == 1 ? errors.errors.first : nil
-      if only == nil { Terminal.say(errors.text, indent: 2) }
+      let isThere = access(path, F_OK) == 0 || errno != ENOENT
+      if let only = errors.errors.first, errors.errors.count == 1 {
+        throw Failure(
+          .settingsWrong, "\(only)", holds: "nothing was begun",
+          next: isThere || file != nil ? "baton check \(path)" : "baton init \(name) writes one to begin with")
+      }
+      Terminal.say(errors.text, indent: 2)
       throw Failure(
-        .settingsWrong, only.map { "\($0)" } ?? "\(errors.errors.count) errors in \(path)",
-        holds: "nothing was begun",
-        next: access(path, F_OK) != 0 && errno == ENOENT && file == nil
-          ? "baton init \(name) writes one to begin with"
-          : only == nil ? "correct the file; baton check \(path) reads it" : "baton check \(path)")
+        .settingsWrong, "\(errors.errors.count) errors in \(path)", holds: "nothing was begun",
+        next: "correct the file; baton check \(path) reads it")
     }
   }
 
