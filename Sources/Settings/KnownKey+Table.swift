@@ -137,7 +137,7 @@ extension KnownKey {
     case .handoverStrategy:
       Entry(
         .choice(Settings.Strategy.allCases.map(\.rawValue)), .value("\"all\""),
-        "Whether all clients meet a proven generation at once, or more of them from step to step.")
+        "Whether all clients meet a proven generation at once, more of them from step to step, or worker by worker.")
     case .handoverTrial: Entry(.table(.trial), .words("no trial"), "Clients that meet a proven generation first.")
     case .handoverSteering:
       Entry(
@@ -155,8 +155,13 @@ extension KnownKey {
       Entry(
         .shares, .words("\"1%\", \"5%\" and \"25%\" with strategy \"canary\""),
         "The parts of new connections that meet it, one after the other.")
+    case .trialBatch:
+      Entry(
+        .integer(1...10_000), .words("1 with strategy \"rolling\""), "Workers of an engine that are replaced at once.")
     case .trialFor:
-      Entry(.duration(Self.upToDay), .value("\"10s\""), "How long the trial, or each of its steps, lasts.")
+      Entry(
+        .duration(Self.upToDay), .value("\"10s\""),
+        "How long the trial, each of its steps, or the pause between two batches lasts.")
     case .trialCheck:
       Entry(.commandOrURL, .words("not asked"), "Asked every second of a trial; exit 0 or a status 2xx is good.")
     case .trialCheckTimeout: Entry(.duration(Self.someTime), .value("\"5s\""), "For one answer of the check.")

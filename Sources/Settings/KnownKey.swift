@@ -94,6 +94,7 @@ package enum KnownKey: String, CaseIterable, Hashable, Sendable {
 
   case trialShare = "trial.share"
   case trialSteps = "trial.steps"
+  case trialBatch = "trial.batch"
   case trialFor = "trial.for"
   case trialCheck = "trial.check"
   case trialCheckTimeout = "trial.check-timeout"

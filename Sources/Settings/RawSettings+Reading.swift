@@ -233,7 +233,8 @@ extension RawSettings.Handover {
     if var inner = table.table(.handoverTrial, .trial) {
       trial = RawSettings.Trial(
         position: inner.position, share: inner.text(.trialShare), steps: inner.command(.trialSteps),
-        duration: inner.text(.trialFor), check: Self.check(&inner), checkTimeout: inner.text(.trialCheckTimeout))
+        batch: inner.integer(.trialBatch), duration: inner.text(.trialFor), check: Self.check(&inner),
+        checkTimeout: inner.text(.trialCheckTimeout))
       inner.finish()
     }
     steering = table.text(.handoverSteering)

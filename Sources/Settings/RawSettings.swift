@@ -116,6 +116,7 @@ struct RawSettings {
     var position: Position
     var share: Text?
     var steps: Command?
+    var batch: Number?
     var duration: Text?
     var check: Check?
     var checkTimeout: Text?

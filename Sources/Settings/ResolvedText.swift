@@ -206,6 +206,7 @@ extension TOMLWriter {
     switch handover.strategy {
     case .all: trial.shares.prefix(1).forEach { pair(.trialShare, TomlText.quoted($0.description)) }
     case .canary: pair(.trialSteps, TomlText.list(trial.shares.map(\.description)))
+    case .rolling: pair(.trialBatch, "\(trial.batch ?? 1)")
     }
     pair(.trialFor, duration(trial.duration))
     switch trial.check {

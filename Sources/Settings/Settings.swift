@@ -282,13 +282,17 @@ package struct Settings: Hashable, Sendable {
     case all
     /// A trial in steps.
     case canary
+    /// Workers of an engine are replaced some at a time, each time with a trial.
+    case rolling
   }
 
   /// `[handover.trial]`
   package struct Trial: Hashable, Sendable {
-    /// At least one, each larger than the one before.
+    /// Each larger than the one before; none where the workers come in batches.
     package var shares: [Share]
-    /// Of each step.
+    /// So many workers of an engine at once; nil: all of them.
+    package var batch: Int?
+    /// Of each step, or between two batches.
     package var duration: Duration
     package var check: Check?
     /// For one question to ``check``.
@@ -301,8 +305,11 @@ package struct Settings: Hashable, Sendable {
       case http(URLTemplate)
     }
 
-    package init(shares: [Share], duration: Duration, check: Check? = nil, checkTimeout: Duration = .seconds(5)) {
+    package init(
+      shares: [Share], batch: Int? = nil, duration: Duration, check: Check? = nil, checkTimeout: Duration = .seconds(5)
+    ) {
       self.shares = shares
+      self.batch = batch
       self.duration = duration
       self.check = check
       self.checkTimeout = checkTimeout

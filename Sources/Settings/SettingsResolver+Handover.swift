@@ -17,27 +17,47 @@ extension SettingsResolver {
   private func trial(
     _ trial: RawSettings.Trial?, _ strategy: Settings.Strategy, _ service: Settings.Service
   ) -> Settings.Trial? {
-    let shares =
-      switch strategy {
-      case .all: trial.map { share(of: $0) } ?? []
-      case .canary: steps(of: trial)
-      }
-    guard !shares.isEmpty else { return nil }
+    if let trial { refuseOthers(trial, strategy) }
+    var shares: [Share] = []
+    var batch: Int?
+    switch strategy {
+    case .all: shares = trial.map { share(of: $0) } ?? []
+    case .canary: shares = steps(of: trial)
+    case .rolling: batch = trial?.batch.map { values.integer($0, .trialBatch) } ?? 1
+    }
+    guard !shares.isEmpty || batch != nil else { return nil }
     return Settings.Trial(
-      shares: shares, duration: values.duration(trial?.duration, .trialFor), check: check(trial?.check, service),
+      shares: shares, batch: batch, duration: values.duration(trial?.duration, .trialFor),
+      check: check(trial?.check, service),
       checkTimeout: values.duration(trial?.checkTimeout, .trialCheckTimeout))
+  }
+
+  /// Each strategy has one key that says how it goes.
+  private func refuseOthers(_ trial: RawSettings.Trial, _ strategy: Settings.Strategy) {
+    let accepted =
+      switch strategy {
+      case .all: "share is"
+      case .canary: "steps are"
+      case .rolling: "batch is"
+      }
+    let keys: [(Settings.Strategy, Position?, String, hint: String)] = [
+      (.all, trial.share?.position, "share is", "write strategy = \"all\", or leave it out"),
+      (.canary, trial.steps?.position, "steps are", "write strategy = \"canary\""),
+      (.rolling, trial.batch?.position, "batch is", "write strategy = \"rolling\""),
+    ]
+    for (owner, position, key, hint) in keys where owner != strategy {
+      guard let position else { continue }
+      findings.error(
+        "\(key) for strategy \"\(owner.rawValue)\", and the strategy is \"\(strategy.rawValue)\"; \(accepted) accepted",
+        at: position, hint: hint)
+    }
   }
 
   /// One share, with strategy "all".
   private func share(of trial: RawSettings.Trial) -> [Share] {
-    if let steps = trial.steps {
-      findings.error(
-        "steps are for strategy \"canary\", and the strategy is \"all\"; share is accepted", at: steps.position,
-        hint: "write strategy = \"canary\", or one share")
-      return []
-    }
     guard let share = trial.share else {
-      if findings.refused.contains("handover.trial.share") { return [] }
+      // What is there for another strategy has its own error.
+      if findings.refused.contains("handover.trial.share") || trial.steps != nil || trial.batch != nil { return [] }
       findings.error(
         "trial has no share; it is required", at: trial.position,
         hint: "write trial = { share = \"5%\", for = \"10s\" }")
@@ -48,11 +68,6 @@ extension SettingsResolver {
 
   /// Several, with strategy "canary".
   private func steps(of trial: RawSettings.Trial?) -> [Share] {
-    if let share = trial?.share {
-      findings.error(
-        "share is for strategy \"all\", and the strategy is \"canary\"; steps are accepted", at: share.position,
-        hint: "write steps = [\(TomlText.quoted(share.value, limit: 20))]")
-    }
     guard let steps = trial?.steps else { return Self.canarySteps }
     guard !steps.value.isEmpty else {
       values.refuse("empty", .trialSteps, at: steps.position)

@@ -107,6 +107,8 @@ package enum Note: Hashable, Sendable {
   case generationProving(GenerationID)
   case generationHeld(GenerationID, Duration, OperationID)
   case generationOnTrial(GenerationID, Share, Duration)
+  /// The batch is proved and meets its part of the clients; as many of the serving generation make room.
+  case generationRolling(GenerationID, batch: Int, of: Int, Duration)
   case generationServing(GenerationID, from: GenerationID?, OperationID)
   case handoverAborted(GenerationID, Refusal, OperationID)
   case generationDraining(GenerationID)

@@ -11,14 +11,15 @@ package struct Change: Hashable, Sendable {
     case ending
     /// Listeners are made. Exits: `starting`, `restoring`, the end (refused).
     case opening(Set<ListenerID>)
-    /// Exits: `proving`, `restoring` (a worker failed), the end (nothing could be started).
+    /// Exits: `proving`, `restoring` (a worker failed), the end (nothing could be started). Of one that rolls a batch.
     case starting
     /// Asked through the public address, out of sight of clients. Exits: `holding`, `trial`, `swapping`, committed,
     /// `restoring`.
     case proving(since: Instant, retryAt: Instant?)
     /// Proved, and out of sight of clients until whoever asked says so. Exits: `trial`, `swapping`, committed, `restoring`.
     case holding(until: Instant)
-    /// A share of the clients meets the candidate, more from step to step. Exits: `swapping`, committed, `restoring`.
+    /// A share of the clients meets the candidate, more from step to step. Exits: `starting` (the next batch), `swapping`,
+    /// committed, `restoring`.
     case trial(Trial)
     /// Exclusive engines change over one by one. Exits: committed, `restoring`.
     case swapping(EngineName, Swap)
@@ -41,6 +42,8 @@ package struct Change: Hashable, Sendable {
   var exclusive: [EngineName] = []
   /// Clients were steered to the candidate, so that its listeners may hold some.
   var hasMetClients = false
+  /// Since the first batch was proved, where the workers come in batches.
+  package internal(set) var roll: Roll?
 
   var deadline: Instant? {
     switch step {
@@ -106,7 +109,7 @@ extension Supervisor {
       plan.id == change.candidate
     else { return [.forget(plan.id)] }
     if change.kind == .handover { change.exclusive = plan.engines.map(\.name).filter { isExclusive($0, in: plan) } }
-    generations[plan.id] = Generation(plan: plan)
+    generations[plan.id] = Generation(plan: plan, batch: firstBatch(of: change, plan), whole: change.exclusive)
     let note = Action.note(.generationStarting(plan.id, from: serving, operation))
     guard change.kind != .restart else {
       enter(change, .ending)

@@ -26,9 +26,9 @@ package struct Engine: Hashable, Sendable {
     var numbers: Range<Int> { firstNumber..<(firstNumber + needed) }
   }
 
-  init(plan: EnginePlan, generation: GenerationID) {
+  init(plan: EnginePlan, generation: GenerationID, workers count: Int) {
     self.plan = plan
-    workers = (1...max(1, plan.workers)).map {
+    workers = (1...max(1, count)).map {
       Worker(id: WorkerID(generation: generation, engine: plan.name, slot: $0, run: 0))
     }
   }
@@ -76,9 +76,13 @@ package struct Generation: Hashable, Sendable {
 
   package var id: GenerationID { plan.id }
 
-  init(plan: GenerationPlan) {
+  /// `batch`: at first no more workers of each engine than this, but for those in `whole`.
+  init(plan: GenerationPlan, batch: Int? = nil, whole: [EngineName] = []) {
     self.plan = plan
-    engines = plan.engines.map { Engine(plan: $0, generation: plan.id) }
+    engines = plan.engines.map { engine in
+      let most = whole.contains(engine.name) ? nil : batch
+      return Engine(plan: engine, generation: plan.id, workers: min(engine.workers, most ?? engine.workers))
+    }
   }
 
   package var isGone: Bool { engines.allSatisfy(\.isGone) }

@@ -142,14 +142,25 @@ package struct SocketPlan: Hashable, Sendable {
 
 /// What share of the clients meets a proven generation, step by step, before all of them do.
 package struct TrialPlan: Hashable, Sendable {
+  /// Empty where the workers come in batches.
   package let shares: [Share]
-  /// Of each step.
+  /// So many workers of each engine at once; nil: all of them.
+  package let batch: Int?
+  /// Of each step, or between two batches.
   package let duration: Duration
   /// The settings' own check is asked besides the proofs.
   package let isChecked: Bool
 
   package init(shares: [Share], duration: Duration, isChecked: Bool = false) {
     self.shares = shares
+    batch = nil
+    self.duration = duration
+    self.isChecked = isChecked
+  }
+
+  package init(batch: Int, duration: Duration, isChecked: Bool = false) {
+    shares = []
+    self.batch = max(1, batch)
     self.duration = duration
     self.isChecked = isChecked
   }

@@ -63,6 +63,8 @@ extension Supervisor {
     switch (release, change.step) {
     case (.commit, .holding): return tryOut(change, at: now)
     case (.commit, _): return []
+    case (.abort(.callerLeft), _) where change.hasMetClients, (.abort(.expired), _) where change.hasMetClients:
+      return []
     case (.abort(let end), .loading):
       // What is being read is not wanted any more.
       return conclude(change, .refused(.held(end), serving: serving)) + [.forget(change.candidate)]

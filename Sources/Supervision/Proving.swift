@@ -24,7 +24,8 @@ extension Supervisor {
       return failStart(change, .nothingStarted, at: now)
     }
     enter(change, .proving(since: now, retryAt: nil))
-    return [.note(.generationProving(change.candidate))] + ask(names, of: change.candidate)
+    let note = change.roll == nil ? [Action.note(.generationProving(change.candidate))] : []
+    return note + ask(names, of: change.candidate)
   }
 
   /// Nothing serves yet, no engine has a worker that works, and each that was started keeps crashing: whoever waits for
@@ -58,7 +59,10 @@ extension Supervisor {
       }
       enter(change, .proving(since: since, retryAt: now + Self.proofInterval))
       return []
-    case .passed: return change.hold.map { hold(change, for: $0, at: now) } ?? tryOut(change, at: now)
+    case .passed:
+      // Whoever waited for the first batch has had its word.
+      guard let time = change.hold, change.roll == nil else { return tryOut(change, at: now) }
+      return hold(change, for: time, at: now)
     }
   }
 

@@ -51,8 +51,9 @@ extension Supervisor {
     guard let serving, let engines = generations[serving]?.engines else {
       return conclude(change, .refused(refusal, serving: nil))
     }
-    var actions: [Action] = []
-    var isWaiting = false
+    let returning = callBack(change, at: now)
+    var actions = returning ?? []
+    var isWaiting = returning != nil
     for index in engines.indices where engines[index].phase == .ending {
       if engines[index].isGone && !runs(engines[index].plan.name, beside: serving) {
         actions += generations[serving]?.start(index, at: now) ?? []

@@ -9,7 +9,7 @@ package struct Trial: Hashable, Sendable {
     case failed(String)
   }
 
-  /// The place in ``TrialPlan/shares``.
+  /// The place in ``TrialPlan/shares``, or of the batch.
   package let step: Int
   /// A round that goes well after this is the last one of the step.
   let until: Instant
@@ -26,14 +26,12 @@ package struct Trial: Hashable, Sendable {
 extension Supervisor {
   /// Proved: clients may meet it, at first a share of them where the settings say so.
   mutating func tryOut(_ change: Change, at now: Instant) -> [Action] {
-    guard change.kind == .handover, !change.isRepeat,
-      generations[change.candidate]?.plan.trial?.shares.isEmpty == false
-    else {
+    guard change.kind == .handover, !change.isRepeat, let plan = generations[change.candidate]?.plan.trial else {
       return swapNext(change, after: nil, at: now)
     }
     var change = change
     change.hasMetClients = true
-    return beginStep(change, 0, round: 0, at: now)
+    return plan.batch == nil ? beginStep(change, 0, round: 0, at: now) : endBatch(change, at: now)
   }
 
   private mutating func beginStep(_ change: Change, _ step: Int, round: Int, at now: Instant) -> [Action] {
@@ -59,11 +57,20 @@ extension Supervisor {
     case (.open, .open), (.open, .passed), (.passed, .open): return []
     case (.passed, .passed): break
     }
-    if trial.until <= now { return beginStep(change, trial.step + 1, round: trial.round, at: now) }
-    var next = trial
-    next.askAt = min(trial.until, now + Self.proofInterval)
-    enter(change, .trial(next))
+    if trial.until <= now {
+      return change.roll.map { nextBatch(change, $0, trial, at: now) }
+        ?? beginStep(change, trial.step + 1, round: trial.round, at: now)
+    }
+    goOn(change, trial, at: now)
     return []
+  }
+
+  /// Another round, the last one at the end of the step or, where that is over, as long as it takes.
+  mutating func goOn(_ change: Change, _ trial: Trial, at now: Instant) {
+    var next = trial
+    let askAt = now + Self.proofInterval
+    next.askAt = trial.until <= now ? askAt : min(trial.until, askAt)
+    enter(change, .trial(next))
   }
 
   /// All are asked at once; the next round comes when each has answered.

@@ -10,6 +10,7 @@ extension MessageKind {
     case .generationProving: MessageID(0x521fc48a279b5063, 0xd64c3432fe2dc532)
     case .generationHeld: MessageID(0x2c98312b189a11e5, 0x699777b184b6b42f)
     case .generationOnTrial: MessageID(0x2cbf005c52e3bf1d, 0xb7a286d6c93355ed)
+    case .generationRolling: MessageID(0x1eaf8440be54742c, 0x086beb9dad8488d0)
     case .generationServing: MessageID(0x4fadf4723b77fd18, 0xe6e232e1e04dd242)
     case .generationDraining: MessageID(0xf1cde70d8bfb8d85, 0xf73b966d36abcf4a)
     case .generationEnded: MessageID(0x416e1faf4b0360b9, 0xcbbf44f352abe481)
@@ -64,8 +65,9 @@ extension MessageKind {
     case .serviceStarted, .asked, .workerSignalled, .ledgerRecovered, .generationServing, .engineScaled,
       .shutdownStarted, .upgraded, .stopped:
       .notice
-    case .generationStarting, .generationProving, .generationHeld, .generationOnTrial, .generationDraining,
-      .generationEnded, .workerStarted, .workerReady, .workerStopped, .workerWaits, .workerRecycling, .workerRecycled,
+    case .generationStarting, .generationProving, .generationHeld, .generationOnTrial, .generationRolling,
+      .generationDraining, .generationEnded, .workerStarted, .workerReady, .workerStopped, .workerWaits,
+      .workerRecycling, .workerRecycled,
       .listenerRetired, .shutdownStage:
       .info
     }

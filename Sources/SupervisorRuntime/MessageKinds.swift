@@ -8,6 +8,7 @@ package enum MessageKind: String, Hashable, Sendable, CaseIterable {
   /// Proved, and out of sight of clients until whoever asked for it says so.
   case generationHeld = "generation-held"
   case generationOnTrial = "generation-on-trial"
+  case generationRolling = "generation-rolling"
   case generationServing = "generation-serving"
   case generationDraining = "generation-draining"
   case generationEnded = "generation-ended"

@@ -22,6 +22,11 @@ struct Narrator {
       about(
         id, .generationOnTrial,
         "generation \(id) meets \(share) of the clients for \(time.text); clients' own errors are not seen by this")
+    case .generationRolling(let id, let batch, let count, let time):
+      about(
+        id, .generationRolling,
+        "batch \(batch) of \(count) of generation \(id) is at work, and as many workers before it make room; the next one "
+          + "comes in \(time.text)")
     case .generationServing(let id, let from, let operation):
       about(id, .generationServing, "generation \(named(id)) serves", from: from, operation)
     case .handoverAborted(let id, let refusal, let operation):

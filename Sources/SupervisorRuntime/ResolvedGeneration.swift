@@ -61,7 +61,8 @@ extension ResolvedGeneration {
       id: id, release: release, engines: settings.engines.map(enginePlan),
       sockets: settings.sockets.map { SocketPlan(name: $0.name, key: $0.key, steering: steering(of: $0)) },
       trial: settings.handover.trial.map {
-        TrialPlan(shares: $0.shares, duration: $0.duration, isChecked: $0.check != nil)
+        if let batch = $0.batch { return TrialPlan(batch: batch, duration: $0.duration, isChecked: $0.check != nil) }
+        return TrialPlan(shares: $0.shares, duration: $0.duration, isChecked: $0.check != nil)
       },
       maxDraining: settings.handover.maxDraining, maxDrainTime: settings.handover.maxDrainTime,
       shutdown: ShutdownPlan(

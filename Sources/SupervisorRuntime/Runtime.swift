@@ -265,7 +265,7 @@ package final class Runtime {
       changeStartedAt = .monotonicNow()
       lastChange = (from, id)
       isOnTrial = false
-    case .generationOnTrial: isOnTrial = true
+    case .generationOnTrial, .generationRolling: isOnTrial = true
     case .shutdownStarted(let cause, _): endsForGood = cause == .stop
     case .stageEnded(_, _, let workers): cut += workers.map(\.label)
     default: break

@@ -165,7 +165,8 @@ final class ControlBridge: ControlHandler {
   private func progress(_ entry: History.Entry) {
     guard !waiting.isEmpty else { return }
     switch entry.happening.kind {
-    case .generationStarting, .generationProving, .generationOnTrial, .workerReady, .workerFault, .workerExited:
+    case .generationStarting, .generationProving, .generationOnTrial, .generationRolling, .workerReady, .workerFault,
+      .workerExited:
       tellWaiting(entry.happening.text)
     case .generationHeld: tellHeld(entry.happening)
     default: break

@@ -93,8 +93,13 @@ def refused(load):
 
 
 class EveryCall(unittest.TestCase):
-    def walk(self, sockets, bad=False):
-        with managed(with_sockets(*sockets), start_environment={"BATON_KILL_AT": "1", "BATON_KILL_FROM": "reload"}) as it:
+    def walk(self, sockets, bad=False, change=None):
+        def settings(made):
+            with_sockets(*sockets)(made)
+            if change:
+                change(made)
+
+        with managed(settings, start_environment={"BATON_KILL_AT": "1", "BATON_KILL_FROM": "reload"}) as it:
             reloads = Reloads(self, it, bad)
             it.environment.pop("BATON_KILL_AT", None)
             with Load(it.of.port, 100, "--mode", "new", "--timeout", "20") as load:
@@ -119,6 +124,15 @@ class EveryCall(unittest.TestCase):
     def test_of_a_reload_with_two_sockets(self):
         lives, reached = self.walk(["http", "admin"])
         self.assertGreaterEqual(lives, 30)
+
+    @within(280)
+    def test_of_a_reload_that_comes_in_batches(self):
+        def rolling(made):
+            made.handover |= {"strategy": "rolling", "trial": {"batch": 1, "for": "0s"}}
+            made.engines["web"]["workers"] = 2
+
+        lives, _ = self.walk(["http"], change=rolling)
+        self.assertGreaterEqual(lives, 20)
 
     @within(280)
     def test_of_a_reload_that_is_refused(self):

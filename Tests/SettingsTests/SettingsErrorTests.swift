@@ -95,15 +95,22 @@ import Vocabulary
     for name in ["LISTEN_FDS", "NOTIFY_SOCKET", "WATCHDOG_USEC", "BATON_SERVICE"] {
       expectEngine("environment = { \(name) = \"1\" }", "\(name) is set by batond itself")
     }
-    expectOne(fixture.minimal(rest: "[handover]\nstrategy = \"rolling\""), ["strategy is \"rolling\"; \"all\""])
+    expectOne(fixture.minimal(rest: "[handover]\nstrategy = \"some\""), ["strategy is \"some\"; \"all\""])
     expectOne(fixture.minimal(rest: "[handover]\ntrial = { share = \"101%\", for = \"1s\" }"), ["\"0%\" to \"100%\""])
     expectOne(fixture.minimal(rest: "[handover]\ntrial = { share = \"5\", for = \"1s\" }"), ["write share = \"5%\""])
     expectOne(fixture.minimal(rest: "[handover]\ntrial = { for = \"5s\" }"), ["trial has no share"])
     let canary = "[handover]\nstrategy = \"canary\"\n"
     expectOne(
-      fixture.minimal(rest: canary + "trial = { share = \"5%\" }"), ["share is for strategy \"all\"", "write steps"])
+      fixture.minimal(rest: canary + "trial = { share = \"5%\" }"),
+      ["share is for strategy \"all\"", "steps are accepted"])
     expectOne(
       fixture.minimal(rest: "[handover]\ntrial = { steps = [\"5%\"] }"), ["steps are for strategy \"canary\""])
+    let rolling = "[handover]\nstrategy = \"rolling\"\n"
+    expectOne(fixture.minimal(rest: rolling + "trial = { batch = 0 }"), ["batch is 0; an integer from 1 to 10000"])
+    expectOne(fixture.minimal(rest: rolling + "trial = { steps = [\"5%\"] }"), ["batch is accepted"])
+    expectOne(fixture.minimal(rest: canary + "trial = { batch = 2 }"), ["batch is for strategy \"rolling\""])
+    expectOne(fixture.minimal(rest: "[handover]\ntrial = { batch = 2 }"), ["batch is for strategy \"rolling\""])
+    expectOne(fixture.minimal(rest: rolling + "steering = \"off\""), ["a trial needs steering"])
     expectOne(fixture.minimal(rest: canary + "trial = { steps = [\"5%\", \"5%\"] }"), ["which is not more than 5%"])
     expectOne(fixture.minimal(rest: canary + "trial = { steps = [\"0%\"] }"), ["which is not more than 0%"])
     expectOne(fixture.minimal(rest: canary + "trial = { steps = [] }"), ["steps is empty"])

@@ -132,6 +132,15 @@ let example = """
     #expect(try fixture.settings(fixture.minimal(rest: command)).handover.trial?.check == .exec(["./main", "healthy"]))
   }
 
+  @Test func aRollIsWorkerByWorkerUnlessSaidOtherwise() throws {
+    let rolling = "[handover]\nstrategy = \"rolling\"\n"
+    let plain = try fixture.settings(fixture.minimal(rest: rolling)).handover
+    #expect(plain.strategy == .rolling)
+    #expect(plain.trial == Settings.Trial(shares: [], batch: 1, duration: .seconds(10)))
+    let said = try fixture.settings(fixture.minimal(rest: rolling + "trial = { batch = 3, for = \"1m\" }")).handover
+    #expect(said.trial == Settings.Trial(shares: [], batch: 3, duration: .seconds(60)))
+  }
+
   @Test func fillsEveryDefault() throws {
     let settings = try fixture.settings(
       fixture.minimal(engine: "sockets = [\"a\"]", rest: "[socket.a]\nlisten = \"*:1\""))

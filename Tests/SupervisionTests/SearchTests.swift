@@ -31,6 +31,14 @@ import Vocabulary
       ],
       limits: Maze.Limits(stops: 0, crashes: 0)),
     World(
+      testDescription: "two workers come one by one",
+      plans: [.of([.web(workers: 2, restart: once)], trial: TrialPlan(batch: 1, duration: .seconds(1)))],
+      limits: Maze.Limits(stops: 0, crashes: 1, refusals: 1, ticks: 8)),
+    World(
+      testDescription: "two workers come one by one, with a word to wait for and a stop",
+      plans: [.of([.web(workers: 2, restart: once)], trial: TrialPlan(batch: 1, duration: .seconds(1)))],
+      limits: Maze.Limits(reloads: 0, holds: 1, words: 2, stops: 1, crashes: 0, refusals: 0, ticks: 6)),
+    World(
       testDescription: "a reload that is held",
       plans: [.of([.web(restart: once)])],
       limits: Maze.Limits(reloads: 1, holds: 1, words: 2, stops: 1, crashes: 0, refusals: 1, ticks: 4)),

@@ -269,11 +269,12 @@ extension Settings.Trial: JSONValue {
     // Version 0.1.0 knew one share and no check.
     let first: UInt32 = try fields.number("share")
     let shares: [Int]? = try fields.optional("shares")
+    let batch: Int? = try fields.optional("batch")
     let wait: Int64? = try fields.optional("checkTimeout")
     let command: [String]? = try fields.optional("command")
     let url: String? = try fields.optional("url")
     self.init(
-      shares: shares?.map { Share(clamping: UInt32(clamping: $0)) } ?? [Share(clamping: first)],
+      shares: shares?.map { Share(clamping: UInt32(clamping: $0)) } ?? [Share(clamping: first)], batch: batch,
       duration: try fields.duration("time"),
       check: command.map { .exec($0) } ?? url.map { .http(Settings.URLTemplate($0)) },
       checkTimeout: wait.map { .nanoseconds($0) } ?? .seconds(5))
@@ -289,7 +290,7 @@ extension Settings.Trial: JSONValue {
     }
     return .record([
       "share": Int((shares.first ?? .none).basisPoints).json, "shares": shares.map { Int($0.basisPoints) }.json,
-      "time": .time(duration), "command": command?.json, "url": url?.json,
+      "batch": batch?.json, "time": .time(duration), "command": command?.json, "url": url?.json,
       "checkTimeout": .time(checkTimeout),
     ])
   }

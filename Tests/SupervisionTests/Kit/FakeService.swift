@@ -9,6 +9,8 @@ struct FakeService {
   private let readiness: [EngineName: ReadinessPlan]
   private let sockets: [SocketPlan]
   private let trialShares: [Share]
+  /// Workers come in batches instead.
+  private let batch: Int?
   /// The first listener comes from systemd.
   let hasSocketUnit: Bool
 
@@ -31,6 +33,7 @@ struct FakeService {
         SocketPlan(name: SocketName(unchecked: "shared"), key: SocketKey("tcp:10.0.0.1:80"), steering: .shared))
     }
     self.sockets = sockets
+    batch = random.pick([nil, nil, nil, 1, 2])
     trialShares = random.pick([[], [], [500], [100, 2_500], [100, 500, 10_000]]).map { Share(clamping: $0) }
     hasSocketUnit = random.chance(20)
   }
@@ -46,15 +49,19 @@ struct FakeService {
     if random.chance(30) { engines.append(other(Names.cache, .redis, random: &random)) }
     return GenerationPlan(
       id: id, release: ReleaseID("-"), engines: engines, sockets: sockets,
-      trial: trialShares.isEmpty
-        ? nil
-        : TrialPlan(
-          shares: trialShares, duration: random.duration(.zero, .seconds(4)), isChecked: random.chance(50)),
+      trial: trial(&random),
       maxDraining: 1 + Int(random.below(2)), maxDrainTime: random.duration(.seconds(2), .seconds(40)),
       shutdown: ShutdownPlan(
         timeout: .seconds(30),
         slices: [.intake: .seconds(2), .engines: .seconds(22), .database: .seconds(3), .redis: .seconds(3)],
         commands: [.database: Int(random.below(3)), .redis: Int(random.below(2))]))
+  }
+
+  private func trial(_ random: inout SplitMix64) -> TrialPlan? {
+    let duration = random.duration(.zero, .seconds(4))
+    let isChecked = random.chance(50)
+    if let batch { return TrialPlan(batch: batch, duration: duration, isChecked: isChecked) }
+    return trialShares.isEmpty ? nil : TrialPlan(shares: trialShares, duration: duration, isChecked: isChecked)
   }
 
   private func web(_ sockets: [SocketName], random: inout SplitMix64) -> EnginePlan {

@@ -22,6 +22,8 @@ struct Witness: Hashable {
   private var answering: Set<GenerationID> = []
   /// On trial, with the shares of the clients that were said aloud.
   private(set) var onTrial: [GenerationID: [Share]] = [:]
+  /// Batches that were said aloud.
+  private(set) var batches: [GenerationID: Int] = [:]
   /// Candidates of a handover that gave a wrong answer.
   private var disproved: Set<GenerationID> = []
   private(set) var open: Set<OperationID> = []
@@ -95,9 +97,7 @@ struct Witness: Hashable {
       kernel.open(listener, plan?.socket(socket)?.steering ?? .program)
     case .attach(let key, let program, let rule):
       kernel.attach(key, program, rule)
-      if case .share(let share, let candidate, _) = rule,
-        !onTrial.contains(where: { $0.value.last == share && !bound(to: candidate, after).isDisjoint(with: [$0.key]) })
-      {
+      if case .share(let share, let candidate, _) = rule, !isGranted(share, to: candidate, after) {
         return "\(share) of the clients meet \(candidate), and nobody was told"
       }
       if kernel.members(key).contains(rule.serving) { shutDown.remove(key) }
@@ -152,6 +152,10 @@ struct Witness: Hashable {
       {
         return "generation \(id) is committed to after a trial of \(onTrial[id] ?? []) instead of \(shares)"
       }
+      if let short = core.generations[id]?.engines.first(where: { $0.workers.count < $0.plan.workers }) {
+        return
+          "generation \(id) is committed to with \(short.workers.count) of \(short.plan.workers) \(short.plan.name)"
+      }
       committed.insert(id)
       onTrial[id] = nil
     case .generationOnTrial(let id, let share, _):
@@ -159,6 +163,13 @@ struct Witness: Hashable {
         return "generation \(id) meets clients without the word it waits for"
       }
       onTrial[id, default: []].append(share)
+    case .generationRolling(let id, let batch, let count, _):
+      if case .changing(let change) = core.phase, change.operations.contains(where: { holds[$0] == false }) {
+        return "generation \(id) meets clients without the word it waits for"
+      }
+      if batch != batches[id, default: 0] + 1 || batch >= count { return "batch \(batch) of \(count) is out of turn" }
+      batches[id] = batch
+      onTrial[id] = []
     case .handoverAborted(let id, _, _): onTrial[id] = nil
     default: break
     }
@@ -223,7 +234,7 @@ struct Witness: Hashable {
       $0.key.generation == id.generation && $0.value.engine.stage == process.engine.stage
     }
     if let later = siblings.first(where: { $0.value.engine.after.contains(id.engine) }), after.scaling == nil,
-      !isGivenUp(id, after), !isRelieved(id, after)
+      !isGivenUp(id, after), !isRelieved(id, after), !yields(id, after)
     {
       return "\(id) is ended before \(later.key), which comes after it"
     }
@@ -239,6 +250,7 @@ struct Witness: Hashable {
     case .changing(let change):
       switch change.step {
       case .swapping(let name, _) where name == id.engine: return nil
+      case .trial where yields(id, after): return nil
       case .loading, .ending, .opening, .starting, .proving, .holding, .trial, .swapping, .restoring:
         return "\(id) is ended before its successor serves"
       }
@@ -249,6 +261,29 @@ struct Witness: Hashable {
   /// The exclusive engines of a candidate that is given up end at once: others wait for their place.
   private func isGivenUp(_ id: WorkerID, _ core: Supervisor) -> Bool {
     !committed.contains(id.generation) && core.generations[id.generation]?.draining != nil
+  }
+
+  /// What was said aloud; where workers come in batches, no more than the part of them that is there.
+  private func isGranted(_ share: Share, to listener: ListenerID, _ core: Supervisor) -> Bool {
+    bound(to: listener, core).contains { id in
+      guard let shares = onTrial[id] else { return false }
+      guard batches[id] != nil, let generation = core.generations[id] else { return shares.last == share }
+      let users = generation.engines.filter { $0.plan.sockets.contains { generation.bindings[$0] == listener } }
+      let ready = users.reduce(0) { $0 + $1.workers.count(where: \.isReady) }
+      return Int(share.basisPoints) * users.reduce(0) { $0 + $1.plan.workers } <= 10_000 * ready
+    }
+  }
+
+  /// It makes room for one of a candidate whose batch is proved, and is not the last of its engine.
+  private func yields(_ id: WorkerID, _ core: Supervisor) -> Bool {
+    guard case .changing(let change) = core.phase, case .trial = change.step, change.roll?.yielded.contains(id) == true,
+      batches[change.candidate] != nil,
+      let engine = core.generations[id.generation]?.engine(id.engine), engine.plan.handover == .overlap,
+      let next = core.generations[change.candidate]?.engine(id.engine)
+    else { return false }
+    // With those that came there are no fewer than before.
+    return engine.wanted >= 1 && next.workers.allSatisfy(\.isReady)
+      && engine.wanted + next.workers.count >= min(next.plan.workers, engine.plan.workers)
   }
 
   private func prove(_ id: GenerationID, _ engine: EngineName, _ after: Supervisor) -> String? {

@@ -83,7 +83,8 @@ struct StateDice {
         strategy: .all,
         trial: maybe(
           Settings.Trial(
-            shares: [Share(clamping: 500), Share(clamping: 9_900)], duration: time(), check: maybe(.exec(["./check"])),
+            shares: [Share(clamping: 500), Share(clamping: 9_900)], batch: maybe(7), duration: time(),
+            check: maybe(.exec(["./check"])),
             checkTimeout: time())),
         steering: one(of: Settings.Steering.allCases), maxDraining: 3, maxDrainTime: time(), upgradeOnReload: coin()),
       shutdown: Settings.Shutdown(
