@@ -161,7 +161,8 @@ package final class Workers {
 
   /// What it takes with all it started. Where the kernel keeps no count, what is resident is told as long as it is less
   /// than `limit`; only then are proportional shares summed up, on a thread of their own, since the kernel walks page
-  /// tables for that.
+  /// tables for that. Those may be read of other users' processes with a right that the unit does not have; then it is
+  /// their anonymous memory.
   func measure(_ id: WorkerID, limit: ByteCount) {
     guard let process = processes[id], !process.hasExited else { return }
     if let memory = process.containment.memory { return send(.measured(id, memory: memory)) }
@@ -169,7 +170,10 @@ package final class Workers {
     let resident = ByteCount(pids.compactMap { ProcessTree.residentMemory(of: $0)?.bytes }.reduce(0, +))
     if resident < limit { return send(.measured(id, memory: resident)) }
     let reply = loop.reply { [unowned self] (memory: ByteCount) in send(.measured(id, memory: memory)) }
-    HelperThread.run { reply.send(ByteCount(pids.compactMap { ProcessTree.proportionalMemory(of: $0) }.reduce(0, +))) }
+    HelperThread.run {
+      let taken = pids.compactMap { ProcessTree.proportionalMemory(of: $0) ?? ProcessTree.anonymousMemory(of: $0) }
+      reply.send(ByteCount(taken.reduce(0, +)))
+    }
   }
 
   // MARK: Ending

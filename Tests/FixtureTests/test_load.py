@@ -10,7 +10,8 @@ import subprocess
 import threading
 
 from case import FixtureCase, SERVICE
-from kit.waiting import let_pass
+from kit.load import Load
+from kit.waiting import let_pass, wait_until
 
 
 class LoadTests(FixtureCase):
@@ -43,6 +44,19 @@ class LoadTests(FixtureCase):
         self.assertEqual(sum(count for _, count in report["latency_us"]["both"]["buckets"]), 2000)
         self.assertEqual(json.loads(subprocess.check_output([SERVICE, "--show-counts", counts]))["clients"], 2000)
         self.assertAlmostEqual(report["seconds"], 1, delta=0.5)
+
+    def test_a_tally_on_the_way_counts_what_ended_and_what_waits(self):
+        self.start()
+        url = f"http://127.0.0.1:{self.port}/slow?ms=400"
+        with Load(url, 20, "--mode", "new") as load:
+            tally = wait_until(lambda: (t := load.tally())["oldest_ms"] >= 300 and t, 10, "requests that wait")
+            self.assertGreater(tally["failures"]["unanswered"], 3)
+            self.assertLess(tally["oldest_ms"], 2000)
+            before = tally["sent"]
+            self.kill_all()
+            tally = wait_until(lambda: (t := load.tally())["failed"] and t, 10, "failures")
+            self.assertGreaterEqual(tally["sent"], before)
+        self.assertGreaterEqual(load.report.failed, tally["failed"])
 
     def test_each_failure_by_its_kind(self):
         def reset(client, _):

@@ -74,6 +74,19 @@ class ServiceTests(FixtureCase):
             self.assertEqual(silent.recv(1), b"")  # after the grace
         self.assertEqual(process.wait(PATIENCE), 0)
 
+    def test_a_stream_comes_piece_by_piece_and_a_term_does_not_cut_it(self):
+        process = self.start()
+        with self.connect() as stream:
+            stream.sendall(b"GET /stream?ms=500 HTTP/1.1\r\n\r\n")
+            first = stream.recv(4096)
+            process.terminate()
+            pieces = [first, *iter(lambda: stream.recv(4096), b"")]
+        self.assertGreater(len(pieces), 3)
+        head, _, body = b"".join(pieces).partition(b"\r\n\r\n")
+        self.assertIn(b"Content-Length: %d\r\n" % len(body), head + b"\r\n")
+        self.assertTrue(body.endswith(b"piece 5\n"), body)
+        self.assertEqual(process.wait(PATIENCE), 0)
+
     def test_workers_come_and_go_on_one_listener_and_its_flag_stays(self):
         for nonblocking in (False, True):
             with self.subTest(nonblocking=nonblocking):

@@ -127,6 +127,7 @@ TIERS = {
     "faults": lambda words: outside("FaultTests", "--bin", str(ROOT / ".build/debug"), *words),
     "system-252": lambda words: outside("SystemTests", "--base", "bookworm", *words),
     "system-257": lambda words: outside("SystemTests", "--base", "trixie", *words),
+    "chaos": lambda _: summed("/usr/bin/python3", "-B", str(KIT / "chaos.py"), "--short", "--seed", "1"),
     "soak": lambda _: summed("/usr/bin/python3", "-B", str(KIT / "soak.py"), "--seconds", "20"),
 }
 ALIASES = {

@@ -117,6 +117,15 @@ class Escapes(unittest.TestCase):
 
 @within(120)
 class Memory(unittest.TestCase):
+    def test_one_that_grows_is_replaced_with_what_the_unit_may_read(self):
+        with installed() as it:
+            it.engines["web"] = it.web("--misbehave", "grows-memory=20", workers=1)
+            it.engines["web"]["memory-limit"] = "40M"
+            it.start()
+            before = it.pids()
+            wait_until(lambda: it.pids() and it.pids() != before, 30, "the worker that has grown to be replaced")
+            self.assertIn("is replaced by a fresh one: it takes", it.journal())
+
     def test_one_that_takes_all_memory_is_named_and_the_service_goes_on(self):
         with installed() as it:
             it.drop_in("[Service]\nMemoryMax=150M\nMemorySwapMax=0\n")

@@ -44,13 +44,25 @@ package enum ProcessTree {
 
   /// Resident memory of a process.
   package static func residentMemory(of pid: Int32) -> ByteCount? {
-    guard let text = try? readFile("/proc/\(pid)/statm") else { return nil }
-    let fields = String(decoding: text, as: UTF8.self).split(separator: " ")
-    guard fields.count > 1, let pages = UInt64(fields[1]) else { return nil }
-    return ByteCount(pages * UInt64(sysconf(Int32(_SC_PAGESIZE))))
+    statm(of: pid).map { ByteCount($0.resident) }
   }
 
-  /// Its share of the memory it has in common with others, and all of its own: what would be free without it.
+  /// Resident memory that is no file's. Anyone may read it; pages shared with a child since its fork count in both.
+  package static func anonymousMemory(of pid: Int32) -> UInt64? {
+    statm(of: pid).map { $0.resident - min($0.shared, $0.resident) }
+  }
+
+  /// In bytes. Source: proc(5), statm.
+  private static func statm(of pid: Int32) -> (resident: UInt64, shared: UInt64)? {
+    guard let text = try? readFile("/proc/\(pid)/statm") else { return nil }
+    let fields = String(decoding: text, as: UTF8.self).split(separator: " ")
+    guard fields.count > 2, let resident = UInt64(fields[1]), let shared = UInt64(fields[2]) else { return nil }
+    let page = UInt64(sysconf(Int32(_SC_PAGESIZE)))
+    return (resident * page, shared * page)
+  }
+
+  /// Its share of the memory it has in common with others, and all of its own: what would be free without it. nil also
+  /// for the process of another user without CAP_SYS_PTRACE.
   /// Source: proc(5), smaps_rollup. Takes as long as the process is large.
   package static func proportionalMemory(of pid: Int32) -> UInt64? {
     guard let text = try? readFile("/proc/\(pid)/smaps_rollup") else { return nil }

@@ -58,6 +58,7 @@ uint64_t clock_ns(void) {
 }
 
 uint64_t client_outstanding(void) { return outstanding; }
+uint64_t client_oldest(void) { return oldest != NULL ? oldest->due_ns : UINT64_MAX; }
 
 void client_open(const struct options *asked, int epoll_fd, uint64_t start_ns) {
   options = asked;

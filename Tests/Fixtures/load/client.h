@@ -25,3 +25,6 @@ void client_turn(void);
 uint64_t client_deadline(void);
 
 uint64_t client_outstanding(void);
+
+// When the oldest request that waits for its answer was due; UINT64_MAX when none waits.
+uint64_t client_oldest(void);

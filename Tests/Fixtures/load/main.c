@@ -23,6 +23,7 @@ static bool paused;
 static int phase;
 static const char *ended_by = "";
 static bool given_up;
+static struct kernel_counters before;  // as they were at the start
 
 // What epoll gives back for the descriptors that are no connection.
 static char signals_tag, control_tag;
@@ -59,12 +60,19 @@ static void resume(void) {
   base_asked = asked;
 }
 
+static void tally(void) {
+  uint64_t now = clock_ns(), oldest = client_oldest();
+  struct kernel_counters kernel = kernel_counters_since(before);
+  report_tally(client_outstanding(), oldest < now ? now - oldest : 0, &kernel);
+}
+
 static void obey(const char *line) {
   if (strncmp(line, "mark ", 5) == 0) phase = results_mark(line + 5);
   else if (strcmp(line, "stop") == 0) end("stop");
   else if (strcmp(line, "pause") == 0) paused = true;
   else if (strcmp(line, "resume") == 0) resume();
-  else fail(64, "control: none of `mark NAME`, `pause`, `resume`, `stop`: %s", line);
+  else if (strcmp(line, "tally") == 0) tally();
+  else fail(64, "control: none of `mark NAME`, `pause`, `resume`, `tally`, `stop`: %s", line);
 }
 
 static void read_control(void) {
@@ -141,7 +149,7 @@ int main(int argc, char **argv) {
   planned = options.requests > 0 ? options.requests : UINT64_MAX;
   if (options.duration_s > 0 && options.duration_s * options.rate < (double)planned)
     planned = (uint64_t)(options.duration_s * options.rate);
-  struct kernel_counters before = kernel_counters_read();
+  before = kernel_counters_read();
   timeline_open(options.timeline, options.timeout_ns);
   uint64_t start = base = clock_ns();
   phase = results_mark("start");

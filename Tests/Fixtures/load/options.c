@@ -24,7 +24,8 @@ static const char help[] =
     "  --expect-status N    200; --expect-body TEXT must be part of the body\n"
     "  --timeline FILE      CSV: for every 100 ms what was due then: ms,sent,ok,failed,p99_us\n"
     "  --control            stdin takes `mark NAME` (what is due from now on counts for that phase, which has its own\n"
-    "                       figures), `pause`, `resume` and `stop`; its end means stop\n"
+    "                       figures), `pause`, `resume`, `tally` (a line of JSON: what came of it so far) and\n"
+    "                       `stop`; its end means stop\n"
     "  --json               the report as JSON\n"
     "\n"
     "SIGINT and SIGTERM end early, with a report. Exit status: 0, or 1 when a request failed.\n";

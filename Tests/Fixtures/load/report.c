@@ -114,6 +114,30 @@ static void json_phases(void) {
   putchar(']');
 }
 
+static void json_failures(uint64_t unanswered) {
+  printf("\"failures\": {");
+  for (int failure = 0; failure < FAILURES; failure++)
+    printf("\"%s\": %" PRIu64 ", ", failure_names[failure], results.failures[failure]);
+  printf("\"unanswered\": %" PRIu64 "}", unanswered);
+}
+
+static void json_kernel(const struct kernel_counters *kernel) {
+  printf("\"kernel\": {\"ListenOverflows\": %" PRIu64 ", \"ListenDrops\": %" PRIu64 ", \"OutRsts\": %" PRIu64
+         ", \"EstabResets\": %" PRIu64 ", \"AttemptFails\": %" PRIu64 "}",
+         kernel->listen_overflows, kernel->listen_drops, kernel->resets_sent, kernel->resets_established,
+         kernel->attempts_failed);
+}
+
+void report_tally(uint64_t unanswered, uint64_t oldest_ns, const struct kernel_counters *kernel) {
+  printf("{\"sent\": %" PRIu64 ", \"failed\": %" PRIu64 ", \"oldest_ms\": %" PRIu64 ", ", results_total_sent(),
+         results_total_failed(), oldest_ns / 1000000);
+  json_failures(unanswered);
+  printf(", ");
+  json_kernel(kernel);
+  printf("}\n");
+  fflush(stdout);
+}
+
 static void print_json(const struct run *run) {
   uint64_t ok = 0;
   for (int phase = 0; phase < results.phase_count; phase++) ok += results.phases[phase].ok;
@@ -121,10 +145,9 @@ static void print_json(const struct run *run) {
          run->seconds, results_total_sent(), ok, results_total_failed() + run->unanswered);
   json_string(run->ended_by);
   json_latency(0, results.phase_count - 1, ",\n ");
-  printf(",\n \"failures\": {");
-  for (int failure = 0; failure < FAILURES; failure++)
-    printf("\"%s\": %" PRIu64 ", ", failure_names[failure], results.failures[failure]);
-  printf("\"unanswered\": %" PRIu64 "},\n \"versions\": {", run->unanswered);
+  printf(",\n ");
+  json_failures(run->unanswered);
+  printf(",\n \"versions\": {");
   for (int index = 0; index < results.version_count; index++) {
     if (index > 0) printf(", ");
     json_string(results.versions[index].name);
@@ -132,10 +155,8 @@ static void print_json(const struct run *run) {
   }
   printf("},\n \"connections\": {\"opened\": %" PRIu64 ", \"reused\": %" PRIu64 ", \"closed_between\": %" PRIu64 "}",
          results.opened, results.reused, results.closed_idle);
-  printf(",\n \"kernel\": {\"ListenOverflows\": %" PRIu64 ", \"ListenDrops\": %" PRIu64 ", \"OutRsts\": %" PRIu64
-         ", \"EstabResets\": %" PRIu64 ", \"AttemptFails\": %" PRIu64 "}",
-         run->kernel.listen_overflows, run->kernel.listen_drops, run->kernel.resets_sent, run->kernel.resets_established,
-         run->kernel.attempts_failed);
+  printf(",\n ");
+  json_kernel(&run->kernel);
   printf(",\n \"cpu_share\": %.3f, \"late_us\": {\"p999\": %" PRIu64 ", \"max\": %" PRIu64 "}", run->cpu_share,
          histogram_quantile(&results.lateness, 0.999), results.lateness.max);
   json_phases();

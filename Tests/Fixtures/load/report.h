@@ -12,4 +12,7 @@ struct run {
   struct kernel_counters kernel;
 };
 
+// One line of JSON: what came of the requests so far, and for how long the oldest one waits.
+void report_tally(uint64_t unanswered, uint64_t oldest_ns, const struct kernel_counters *kernel);
+
 void report_print(const struct options *options, const struct run *run);

@@ -8,7 +8,7 @@
 #include "misbehaviours.h"
 #include "service.h"
 
-static const uint64_t SLOWEST_MS = 600000;
+static const uint64_t SLOWEST_MS = 600000, PIECE_MS = 100;
 
 static const char *reason(int status) {
   switch (status) {
@@ -48,6 +48,15 @@ static void answer_slow(struct answer *answer, const char *query) {
   answer_main(answer);
 }
 
+static void answer_stream(struct answer *answer, const char *query) {
+  uint64_t ms = strncmp(query, "ms=", 3) == 0 ? strtoull(query + 3, NULL, 10) : 1000;
+  if (ms > SLOWEST_MS) ms = SLOWEST_MS;
+  answer->delay_ms = PIECE_MS;
+  answer->pieces = (unsigned)(ms / PIECE_MS) + 1;
+  answer_main(answer);
+  for (unsigned piece = 1; piece < answer->pieces; piece++) buffer_print(&answer->body, "piece %u\n", piece);
+}
+
 static void count(const struct request *request, bool health) {
   if (request->probe) {
     atomic_fetch_add(&service.counts->probes, 1);
@@ -75,6 +84,7 @@ struct answer answer_to(const struct request *request) {
   if (health) buffer_print(&answer.body, "ok %s\n", service.options.version_text);
   else if (asks(request, "/", &query)) answer_main(&answer);
   else if (asks(request, "/slow", &query)) answer_slow(&answer, query);
+  else if (asks(request, "/stream", &query)) answer_stream(&answer, query);
   else if (asks(request, "/env", &query)) answer_environment(&answer, query);
   else if (asks(request, "/echo", &query)) buffer_append(&answer.body, request->body, request->body_length);
   else answer.status = 404;

@@ -9,7 +9,8 @@
 
 struct answer {
   int status;
-  uint64_t delay_ms;
+  uint64_t delay_ms;   // until the answer begins; between its pieces when it has some
+  unsigned pieces;     // a stream: sent piece by piece; 0: at once
   bool keep_alive;
   bool without_body;   // HEAD: the length is told, the body is not sent
   struct buffer body;  // answer_write() frees it

@@ -29,6 +29,7 @@ struct connection {
   struct timer timer;  // a slow answer, or the linger
   struct buffer in, out;
   struct answer later;  // the slow answer
+  struct buffer stream;  // what is left of one that is sent piece by piece
   bool answering;       // a slow answer is due; the requests behind it wait
   bool close_after;     // the last answer said so
   bool said_continue;
@@ -62,6 +63,7 @@ static void connection_free(struct connection *connection) {
   if (connection->next != NULL) connection->next->previous = connection->previous;
   buffer_free(&connection->in);
   buffer_free(&connection->out);
+  buffer_free(&connection->stream);
   free(connection);
   count--;
   check_empty();
@@ -116,12 +118,32 @@ static void slow_answer_due(void *context) {
   serve(connection);
 }
 
+static void piece_due(void *context) {
+  struct connection *connection = context;
+  size_t rest = connection->stream.count, size = rest / connection->later.pieces--;
+  if (connection->later.pieces == 0) size = rest;
+  buffer_append(&connection->out, connection->stream.bytes, size);
+  buffer_drop(&connection->stream, size);
+  if (connection->later.pieces > 0) {
+    timer_set(&connection->timer, connection->later.delay_ms * MILLISECOND, piece_due, connection);
+  } else {
+    connection->answering = false;
+    connection->close_after = !connection->later.keep_alive || service.draining;
+  }
+  serve(connection);
+}
+
 static void answer_one(struct connection *connection, const struct request *request) {
   struct answer answer = answer_to(request);
   if (service.draining) answer.keep_alive = false;
   if (answer.delay_ms > 0) {
     connection->answering = true;
     connection->later = answer;
+    if (answer.pieces > 0) {
+      answer_write(&connection->later, &connection->stream);
+      timer_set(&connection->timer, 0, piece_due, connection);
+      return;
+    }
     timer_set(&connection->timer, answer.delay_ms * MILLISECOND, slow_answer_due, connection);
     return;
   }

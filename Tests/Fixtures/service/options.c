@@ -71,7 +71,7 @@ static const char help[] =
     "  --report-process FILE  JSON of what was inherited; FILE ending in / is a directory for PID.json\n"
     "  --misbehave NAME[=ARG] repeatable; also the name of a link to this program; --list names them\n"
     "\n"
-    "Asks: /  /health  /slow?ms=N  /env?NAME  /echo\n";
+    "Asks: /  /health  /slow?ms=N  /stream?ms=N  /env?NAME  /echo\n";
 
 static uint64_t number(const char *what, const char *text) {
   char *end = NULL;

@@ -49,6 +49,11 @@ class Load:
         """A new phase with figures of its own."""
         self._say(f"mark {name}")
 
+    def tally(self):
+        """What came of it so far: sent, failed, failures by kind, and for how many ms the oldest request waits."""
+        self._say("tally")
+        return json.loads(self.process.stdout.readline())
+
     def stop(self, within=30):
         """Ends the load, waits for its last answers, and returns the report."""
         if self.report is None:
