@@ -4,11 +4,14 @@ import contextlib
 import io
 import os
 import signal
+import socket
 import subprocess
 import unittest
 
-from kit import proc, runner
+from kit import http, proc, runner
+from kit.load import Load
 from kit.runner import within
+from kit.supervisor import running
 from kit.waiting import Late, wait_until
 
 
@@ -74,3 +77,20 @@ class Waiting(unittest.TestCase):
         with self.assertRaises(Late) as caught:
             wait_until(lambda: False, 0.05, "rain")
         self.assertIn("rain", str(caught.exception))
+
+
+@unittest.skipUnless(os.geteuid() == 0, "a network of its own needs root")
+class KernelSide(unittest.TestCase):
+    def test_a_connection_dropped_from_a_queue_is_a_failure_of_the_test(self):
+        with socket.create_server(("127.0.0.1", 0), backlog=1) as nobody_accepts:
+            load = Load(nobody_accepts.getsockname()[1], 100, "--mode", "new", "--timeout", "0.5")
+            with self.assertRaisesRegex(AssertionError, r"the kernel counts [1-9]\d* drops"), load:
+                wait_until(lambda: load.tally()["kernel"]["ListenDrops"], 10, "a drop")
+
+    def test_so_is_a_reset_that_no_client_of_the_load_met(self):
+        with running() as supervisor:
+            load = Load(supervisor.of.port, 50)
+            with self.assertRaisesRegex(AssertionError, r"0 drops at listeners, [1-9]\d* resets"), load:
+                http.ask(supervisor.of.port)
+                with contextlib.suppress(ConnectionRefusedError):
+                    http.ask(http.free_port())

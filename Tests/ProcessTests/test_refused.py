@@ -70,7 +70,7 @@ class Refused(unittest.TestCase):
     def test_good_ones_and_some_that_close_their_listener_in_any_order(self):
         # The kernel moves the last listener into the gap: that must never be the one that serves clients.
         dice = random.Random(5)
-        with running() as supervisor, Load(supervisor.of.port, 1500, "--mode", "new") as load:
+        with running() as supervisor, Load(supervisor.of.port, 1500, "--mode", "new", resets=True) as load:
             for _ in range(240):
                 if dice.random() < 0.5:
                     supervisor.of.engines["web"] = supervisor.of.web(workers=dice.randint(1, 5))

@@ -188,7 +188,6 @@ class UnderLoad(unittest.TestCase):
                         supervisor.reload()
             self.assertEqual(fresh.report.failed, 0, fresh.report)
             self.assertGreater(fresh.report.sent, 400)
-            self.assertEqual(fresh.report.json["kernel"]["ListenDrops"], 0)
 
 
 class Meanwhile(unittest.TestCase):

@@ -1,5 +1,6 @@
 """A network of a test's own: only its loopback, with settings nobody else has."""
 
+import contextlib
 import ctypes
 import fcntl
 import os
@@ -12,6 +13,17 @@ CLONE_NEWNET = 0x40000000
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
 
 
+# Whether what the kernel counts here is this process's and that of what it starts, and nobody else's.
+is_own = False
+
+
+def try_own_network():
+    """As enter_own_network, and nothing where that cannot be had: then nobody can say whose drops were counted."""
+    if os.geteuid() == 0:
+        with contextlib.suppress(unittest.SkipTest):
+            enter_own_network()
+
+
 def enter_own_network(**settings):
     """Moves this process, and what it starts from now on, into a new network namespace with loopback up.
 
@@ -22,6 +34,8 @@ def enter_own_network(**settings):
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(CLONE_NEWNET) != 0:
         raise unittest.SkipTest(f"no network of its own: {os.strerror(ctypes.get_errno())}")
+    global is_own
+    is_own = True
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
         request = struct.pack("16sh", b"lo", 0).ljust(40, b"\0")
         flags = struct.unpack("16sh", fcntl.ioctl(control, SIOCGIFFLAGS, request)[:18])[1]

@@ -10,7 +10,7 @@ import time
 import traceback
 import unittest
 
-from kit import proc
+from kit import network, proc
 
 DEFAULT_SECONDS = 60
 # After its limit a test has this long to clean up before it is killed.
@@ -95,6 +95,7 @@ def _child(test, limit, output, write_end, parent):
         os.dup2(output, 1)
         os.dup2(output, 2)
         os.set_inheritable(write_end, False)
+        network.try_own_network()
 
         def time_up(_signal, _frame):
             raise _TimeUp(f"not done after {limit:g} s")
