@@ -1,4 +1,4 @@
-"""Runs the tests of a folder: each in a process of its own, two at once where safe, each with its own time limit.
+"""Runs the tests of a folder: each in a process of its own, some at once where safe, each with its own time limit.
 
     run.py FOLDER [-k WORD] [-j N] [--base bookworm|trixie] [--bin FOLDER] [-v]
 
@@ -27,7 +27,8 @@ def main():
     parser = argparse.ArgumentParser(prog="run.py", description=__doc__.splitlines()[0])
     parser.add_argument("folder", help="its files test_*.py")
     parser.add_argument("-k", metavar="WORD", action="append", default=[], help="only tests with WORD in their name")
-    parser.add_argument("-j", metavar="N", type=int, default=int(os.environ.get("BATON_JOBS", "2")))
+    parser.add_argument("-j", metavar="N", type=int, default=3,
+                        help="how many at once (default 3: on two cores, most of a test is waiting)")
     parser.add_argument("--base", help="the root file system lab machines boot")
     parser.add_argument("--bin", help="where batond, baton and the fixtures are (default .build/release)")
     parser.add_argument("-v", action="store_true", help="show what passing tests print")

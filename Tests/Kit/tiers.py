@@ -1,6 +1,7 @@
 """Runs the tiers of scripts/test one after another and sums them. A failing tier hides no other."""
 
 import argparse
+import concurrent.futures
 import os
 import pathlib
 import re
@@ -35,8 +36,8 @@ class Count:
         return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
 
 
-def stream(*command):
-    """Runs a command, passes its output on as it comes, and returns (status, output)."""
+def stream(*command, at_once=True):
+    """Runs a command, passes its output on as it comes, or else when it has ended, and returns (status, output)."""
     lines = []
     with subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -44,9 +45,12 @@ def stream(*command):
     ) as process:  # fmt: skip
         for line in process.stdout:
             lines.append(line)
-            sys.stdout.write(line)
-            sys.stdout.flush()
+            if at_once:
+                sys.stdout.write(line)
+                sys.stdout.flush()
     output = "".join(lines)
+    if not at_once:
+        sys.stdout.write(output)
     skips.extend(SKIPPED.findall(output))
     return process.returncode, output
 
@@ -69,11 +73,11 @@ def summed(*command):
     return count
 
 
-def swift_tests(*arguments):
+def swift_tests(*arguments, at_once=True):
     """`swift test`, counted from its own report rather than from its prose."""
     with tempfile.TemporaryDirectory(prefix="baton-xunit-") as folder:
         report = pathlib.Path(folder) / "report.xml"
-        status, output = stream("swift", "test", "-j", JOBS, "--xunit-output", str(report), *arguments)
+        status, output = stream("swift", "test", "-j", JOBS, "--xunit-output", str(report), *arguments, at_once=at_once)
         total = failed = 0
         for file in pathlib.Path(folder).glob("*.xml"):
             for suite in XML.parse(file).getroot().iter("testsuite"):
@@ -86,11 +90,15 @@ def swift_tests(*arguments):
 
 
 def unit():
-    """Two processes: commands of a deploy make the one they run in the parent of their orphans, and the test library's
-    wait for its exit tests never gets past a child it does not know. Those one by one: a child that another test is just
-    starting holds a copy of a lock until it becomes its program."""
-    deploys = r"^DeploymentRuntimeTests\."
-    return swift_tests("--skip", deploys) + swift_tests("--no-parallel", "--filter", deploys)
+    """Two processes side by side: commands of a deploy make the one they run in the parent of their orphans, and the test
+    library's wait for its exit tests never gets past a child it does not know. Those one by one: a child that another test
+    is just starting holds a copy of a lock until it becomes its program."""
+    if one("swift", "build", "--build-tests", "-j", JOBS, "-q").failed:
+        return Count(failed=1)
+    deploys, built = r"^DeploymentRuntimeTests\.", ["--skip-build", "--ignore-lock"]
+    with concurrent.futures.ThreadPoolExecutor(1) as beside:
+        of_deploys = beside.submit(swift_tests, *built, "--no-parallel", "--filter", deploys, at_once=False)
+        return swift_tests(*built, "--skip", deploys) + of_deploys.result()
 
 
 def man():
