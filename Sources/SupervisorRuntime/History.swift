@@ -18,7 +18,9 @@ package final class History {
   package private(set) var nextNumber: UInt64 = 1
   private let wallClock: () -> Int64
 
-  private static let kept = 1_000
+  /// For callers when there is no ledger to ask, and for what the ledger has not written yet when the program is upgraded.
+  /// Each takes about half a kilobyte for as long as we live.
+  private static let kept = 300
 
   package init(wallClock: @escaping () -> Int64) { self.wallClock = wallClock }
 

@@ -127,6 +127,8 @@ package final class ManagerLink {
     guard let client else { return }
     // Lost ones are made good by the next.
     _ = client.send(.extendTimeout(Self.extensionTime))
+    // It puts off the watchdog as well, which a sign of life sets right: a loop that hangs now is found in its own time.
+    if watchdogTimer != nil { _ = client.send(.watchdog) }
     extension_ = loop.schedule(after: Self.extensionInterval) { [weak self] in self?.extend() }
   }
 

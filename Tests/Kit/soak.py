@@ -1,8 +1,9 @@
 """The soak: random acts on a service under load, for as long as is asked; nothing fails, nothing leaks.
 
-    soak.py --seconds N [--seed S]
+    soak.py --seconds N [--seed S] [--turns N]
 
-First half: only acts that may cost no request (reloads, refused reloads, scaling, callers that mean no good). Second half:
+First as many reloads and as many upgrades of one batond as `--turns` says, whose figures are printed. Then, in the first
+half: only acts that may cost no request (reloads, refused reloads, scaling, callers that mean no good); in the second half
 workers are killed as well, which cuts what they were answering and refuses nobody. The seed is printed and repeats a run.
 """
 
@@ -14,9 +15,10 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from kit import fixtures, proc, varlink  # noqa: E402
+from kit import fixtures, network, proc, varlink  # noqa: E402
 from kit.load import Load  # noqa: E402
 from kit.supervisor import Supervisor, service  # noqa: E402
+from kit.turns import turns  # noqa: E402
 from kit.waiting import wait_until  # noqa: E402
 
 RATE = 300
@@ -63,7 +65,7 @@ class Soak:
     def run(self, seconds, acts):
         """Random acts under load; the load's report."""
         until = time.monotonic() + seconds
-        with Load(self.of.port, RATE, "--timeout", 10) as load:
+        with Load(self.of.port, RATE, "--timeout", 10, resets=True) as load:
             while time.monotonic() < until:
                 act = self.dice.choice(acts)
                 act()
@@ -119,9 +121,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
+    parser.add_argument("--turns", type=int, default=0)
     choice = parser.parse_args()
-    print(f"seed {choice.seed}")
-    wrong = soak(choice.seconds, choice.seed)
+    network.try_own_network()
+    wrong = turns(choice.turns) if choice.turns else []
+    if choice.seconds:
+        print(f"seed {choice.seed}")
+        wrong += soak(choice.seconds, choice.seed)
     for finding in wrong:
         print(f"FAILED {finding}")
     print(f"{0 if wrong else 1} passed, {1 if wrong else 0} failed, 0 skipped")

@@ -136,7 +136,7 @@ TIERS = {
     "system-252": lambda words: outside("SystemTests", "--base", "bookworm", *words),
     "system-257": lambda words: outside("SystemTests", "--base", "trixie", *words),
     "chaos": lambda _: summed("/usr/bin/python3", "-B", str(KIT / "chaos.py"), "--short", "--seed", "1"),
-    "soak": lambda _: summed("/usr/bin/python3", "-B", str(KIT / "soak.py"), "--seconds", "20"),
+    "soak": lambda _: summed("/usr/bin/python3", "-B", str(KIT / "soak.py"), "--seconds", "12", "--turns", "25"),
 }
 ALIASES = {
     "all": list(TIERS),

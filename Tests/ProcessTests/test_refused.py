@@ -14,7 +14,7 @@ from kit.waiting import wait_until
 class Refused(unittest.TestCase):
     def refuse(self, change, says=(), exit_code=1):
         """Reloads to a bad version under load; returns (verdict, what the bad version itself counted)."""
-        with running() as supervisor, Load(supervisor.of.port, 400) as load:
+        with running() as supervisor, Load(supervisor.of.port, 400, resets=True) as load:
             wait_until(lambda: http.ask(supervisor.of.port).generation == 1)
             pids = supervisor.pids()
             change(supervisor.of)
@@ -83,7 +83,7 @@ class Refused(unittest.TestCase):
             self.assertEqual(fixtures.counts(supervisor.of.bad_counts)["clients"], 0)
 
     def test_a_straggler_that_shuts_its_listener_down_does_not_refuse_the_next_one(self):
-        with running() as supervisor, Load(supervisor.of.port, 300) as load:
+        with running() as supervisor, Load(supervisor.of.port, 300, resets=True) as load:
             # Refused for its answers, deaf to SIGTERM, and 400 ms later it moves the listeners behind its own.
             supervisor.of.bad("answers-500", "--misbehave", "ignores-term", "--misbehave", "closes-listener=400")
             self.assertIn("500", supervisor.refused()["what"])
@@ -102,7 +102,7 @@ class Refused(unittest.TestCase):
         def undo_after(made):
             second_engine(made)
 
-        with running() as supervisor, Load(supervisor.of.port, 300) as load:
+        with running() as supervisor, Load(supervisor.of.port, 300, resets=True) as load:
             undo_after(supervisor.of)
             verdict = supervisor.refused()
             load.stop()
@@ -158,7 +158,7 @@ class Trial(unittest.TestCase):
     def test_a_generation_that_dies_in_its_trial_is_taken_back(self):
         with running(lambda made: made.handover.update(trial={"share": "20%", "for": "10s"})) as supervisor:
             supervisor.of.bad("dies-in-trial=5")
-            with Load(supervisor.of.port, 200, "--mode", "new") as load:
+            with Load(supervisor.of.port, 200, "--mode", "new", resets=True) as load:
                 verdict = supervisor.refused()
                 load.mark("after")
                 wait_until(lambda: http.ask(supervisor.of.port).generation == 1)

@@ -31,7 +31,7 @@ class Load:
     assert load.report.failed == 0
 
     In a network of the test's own no connection may have been dropped from a listener's queue, and none reset as long as
-    none failed. `resets`: somebody else there may be reset.
+    none failed. `resets`: somebody else there may be, such as probes of a version that misbehaves.
     """
 
     def __init__(self, target, rate, *options, prefix=(), resets=False):

@@ -1,0 +1,75 @@
+"""As many reloads, and then as many upgrades, of one batond under load: what it holds at rest is what it held at first."""
+
+import time
+
+from kit import proc
+from kit.load import Load
+from kit.supervisor import Supervisor, service
+from kit.waiting import wait_until
+
+RATE = 200
+# Generations that still drain, at most: reloads come faster than idle connections are told to go.
+MOST_DRAINING = 8
+# Resident memory at rest, against that after the first turn. Few turns do not outweigh what is measured by chance.
+MOST_GROWTH, MOST_GROWTH_OF_FEW, MANY = 1.05, 1.10, 400
+# Seconds after which code that was needed for a moment has been given back.
+REST = 2
+
+
+class Held:
+    """What batond holds when nothing is under way. Resident memory is the least of a few seconds: code that was needed for
+    a moment goes again."""
+
+    def __init__(self, supervisor):
+        supervisor.wait_status(lambda seen: not seen["draining"], 60, "the old generations to be gone")
+        pid, listeners = supervisor.pid, sum(len(each["listeners"]) for each in supervisor.status()["sockets"])
+        looks, until = [], time.monotonic() + REST
+
+        def has_rested():
+            looks.append(proc.rss_bytes(pid))
+            return time.monotonic() > until
+
+        wait_until(has_rested, 2 * REST, "rest")
+        self.resident = min(looks)
+        self.own = proc.own_bytes(pid)
+        self.threads = proc.threads(pid)
+        # Idle listeners stay where closing one would move another (decision 0002): they are no leak, and bounded.
+        self.descriptors = len(proc.descriptors(pid)) - (listeners - 1)
+
+    def __str__(self):
+        return (
+            f"{self.resident >> 10:,} KiB resident, {self.own >> 10:,} of its own, {self.descriptors} descriptors, "
+            f"{self.threads} threads")
+
+
+def turns(count, say=print):
+    """Findings, as sentences."""
+    wrong = []
+    with service() as made, Supervisor(made) as supervisor, Load(made.port, RATE) as load:
+
+        def reload():
+            supervisor.reload()
+            supervisor.wait_status(lambda seen: len(seen["draining"]) < MOST_DRAINING, 30, "old generations to go")
+
+        def upgrade():
+            supervisor.call("Upgrade", 60, wait=True)
+
+        for name, act in (("reloads", reload), ("upgrades", upgrade)):
+            act()
+            first = Held(supervisor)
+            say(f"{name}: after 1, {first}")
+            began = time.monotonic()
+            for done in range(2, count + 1):
+                act()
+                if count >= MANY and done % (count // 4) == 0 and done < count:
+                    say(f"{name}: after {done:,}, {Held(supervisor)}")
+            last = Held(supervisor)
+            say(f"{name}: after {count:,}, {last}; {time.monotonic() - began:.0f} s")
+            if last.resident > first.resident * (MOST_GROWTH if count >= MANY else MOST_GROWTH_OF_FEW):
+                wrong.append(f"{count} {name}: {last.resident >> 10} KiB resident, {first.resident >> 10} after the first")
+            if (last.descriptors, last.threads) != (first.descriptors, first.threads):
+                wrong.append(f"{count} {name}: {last}; after the first {first}")
+    say(f"under load: {load.report.sent:,} requests, {load.report.failed} failed")
+    if load.report.failed:
+        wrong.append(f"under load: {load.report}")
+    return wrong
