@@ -91,6 +91,17 @@ package enum Interface {
       endedUsec: int
     )
 
+    # A generation that finishes what it took; what is left of it at untilUsec is killed. connections are those that its
+    # workers hold.
+    type Drain (
+      generation: int,
+      release: string,
+      sinceUsec: int,
+      untilUsec: int,
+      workers: int,
+      connections: int
+    )
+
     # How a long act ended. exitCode is what baton would exit with.
     type Verdict (
       operation: string,
@@ -155,6 +166,8 @@ package enum Interface {
       handover: ?Handover,
       lastHandover: ?LastHandover,
       draining: []int,
+      drains: ?[]Drain,
+      connectionsCut: ?int,
       liveReleases: ?[]string,
       warnings: []string
     )

@@ -12,7 +12,8 @@ extension StatusReport: JSONValue {
       serving: try fields.optional("serving"), release: try fields.optional("release"),
       engines: try fields.required("engines"), sockets: try fields.required("sockets"),
       handover: try fields.optional("handover"), lastHandover: try fields.optional("lastHandover"),
-      draining: try fields.required("draining"), liveReleases: try fields.optional("liveReleases"),
+      draining: try fields.required("draining"), drains: try fields.optional("drains"),
+      connectionsCut: try fields.optional("connectionsCut"), liveReleases: try fields.optional("liveReleases"),
       warnings: try fields.required("warnings"))
   }
 
@@ -31,8 +32,31 @@ extension StatusReport: JSONValue {
     members.append("handover", handover)
     members.append("lastHandover", lastHandover)
     members.append("draining", draining)
+    members.append("drains", drains)
+    members.append("connectionsCut", connectionsCut)
     members.append("liveReleases", liveReleases)
     members.append("warnings", warnings)
+    return .object(members)
+  }
+}
+
+extension StatusReport.Drain: JSONValue {
+  package init(json: JSON) throws(ShapeError) {
+    var fields = try Fields(json)
+    self.init(
+      generation: try fields.required("generation"), release: try fields.required("release"),
+      since: try fields.required("sinceUsec"), until: try fields.required("untilUsec"),
+      workers: try fields.required("workers"), connections: try fields.required("connections"))
+  }
+
+  package var json: JSON {
+    var members = JSON.Members()
+    members.append("generation", generation)
+    members.append("release", release)
+    members.append("sinceUsec", since)
+    members.append("untilUsec", until)
+    members.append("workers", workers)
+    members.append("connections", connections)
     return .object(members)
   }
 }

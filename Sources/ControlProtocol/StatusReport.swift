@@ -23,6 +23,10 @@ package struct StatusReport: Hashable, Sendable {
   package var lastHandover: LastHandover?
   /// Generations that finish what they took, oldest first.
   package var draining: [GenerationID]
+  /// The same with what they still do; nil from a supervisor that does not say it.
+  package var drains: [Drain]?
+  /// Connections of workers that were killed, since the start of the supervisor; nil as above.
+  package var connectionsCut: Int?
   /// What the generations that live run, those that drain included: nobody may remove these. nil from a supervisor that
   /// does not say it.
   package var liveReleases: [ReleaseID]?
@@ -207,6 +211,28 @@ package struct StatusReport: Hashable, Sendable {
     case aborting
   }
 
+  package struct Drain: Hashable, Sendable {
+    package var generation: GenerationID
+    package var release: ReleaseID
+    package var since: WallTime
+    /// Whatever is left then is killed.
+    package var until: WallTime
+    package var workers: Int
+    /// That its workers hold, as the kernel has it.
+    package var connections: Int
+
+    package init(
+      generation: GenerationID, release: ReleaseID, since: WallTime, until: WallTime, workers: Int, connections: Int
+    ) {
+      self.generation = generation
+      self.release = release
+      self.since = since
+      self.until = until
+      self.workers = workers
+      self.connections = connections
+    }
+  }
+
   package struct LastHandover: Hashable, Sendable {
     package var operation: OperationID
     package var outcome: VerdictReport.Outcome
@@ -233,8 +259,8 @@ package struct StatusReport: Hashable, Sendable {
   package init(
     service: ServiceName, description: String, state: ServiceState, text: String, since: WallTime,
     supervisor: Supervisor, serving: GenerationID?, release: ReleaseID?, engines: [Engine], sockets: [Socket],
-    handover: Handover?, lastHandover: LastHandover?, draining: [GenerationID], liveReleases: [ReleaseID]? = nil,
-    warnings: [String]
+    handover: Handover?, lastHandover: LastHandover?, draining: [GenerationID], drains: [Drain]? = nil,
+    connectionsCut: Int? = nil, liveReleases: [ReleaseID]? = nil, warnings: [String]
   ) {
     self.service = service
     self.description = description
@@ -249,6 +275,8 @@ package struct StatusReport: Hashable, Sendable {
     self.handover = handover
     self.lastHandover = lastHandover
     self.draining = draining
+    self.drains = drains
+    self.connectionsCut = connectionsCut
     self.liveReleases = liveReleases
     self.warnings = warnings
   }

@@ -12,15 +12,25 @@ extension Supervisor {
         guard hasMetClients, let group = groups[listener.key], group.members.contains(listener) else { return false }
         return !group.rule.listeners.contains(listener)
       })
+    let most = drainTime ?? generation.plan.maxDrainTime
     generations[id]?.role = .draining(
       Generation.Draining(
-        since: now, cutAt: now + generation.plan.maxDrainTime, unquiet: unquiet,
+        since: now, cutAt: now + most, unquiet: unquiet,
         hasServed: generation.role == .serving))
     return [.note(.generationDraining(id))] + unquiet.sorted().map { .watchQuiet($0) } + boundDraining(at: now)
   }
 
-  /// No more generations drain than the settings allow: one that no client waits for is cut, else the oldest.
+  /// As the settings in force have it.
+  private var drainTime: Duration? { serving.flatMap { generations[$0]?.plan.maxDrainTime } }
+
+  /// No more generations drain than the settings in force allow, and none for longer: one that no client waits for is cut,
+  /// else the oldest.
   private mutating func boundDraining(at now: Instant) -> [Action] {
+    for id in generations.keys {
+      guard let most = drainTime, var draining = generations[id]?.draining else { continue }
+      draining.cutAt = min(draining.cutAt, draining.since + most)
+      generations[id]?.role = .draining(draining)
+    }
     let draining = generations.values.filter { $0.draining?.isCut == false }.sorted { $0.id < $1.id }
     let limit = max(1, serving.flatMap { generations[$0]?.plan.maxDraining } ?? 1)
     let isLoss = { (generation: Generation) in generation.hasServed || generation.draining?.unquiet.isEmpty == false }

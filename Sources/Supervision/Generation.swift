@@ -89,7 +89,7 @@ package struct Generation: Hashable, Sendable {
   /// Whether a worker that dies comes back: while clients may wait for it.
   var mayRestart: Bool { draining?.unquiet.isEmpty != true }
 
-  var draining: Draining? {
+  package var draining: Draining? {
     if case .draining(let draining) = role { return draining }
     return nil
   }

@@ -315,6 +315,7 @@ package final class Listeners {
   // MARK: Known of them
 
   package func descriptor(of id: ListenerID) -> Descriptor? { entries[id]?.descriptor }
+  var addresses: [SocketAddress] { entries.values.map(\.address) }
   package func address(of id: ListenerID) -> SocketAddress? { entries[id]?.address }
 
   /// Connections waiting to be accepted.

@@ -15,6 +15,7 @@ extension MessageKind {
     case .generationDraining: MessageID(0xf1cde70d8bfb8d85, 0xf73b966d36abcf4a)
     case .generationEnded: MessageID(0x416e1faf4b0360b9, 0xcbbf44f352abe481)
     case .drainCut: MessageID(0xa9bbb062b6901186, 0xda2f2ca71c1aa508)
+    case .connectionsCut: MessageID(0x9b1f2f7c6a0d4e58, 0xa3d75c20be916f44)
     case .handoverAborted: MessageID(0x902bce38955049db, 0xeaced4831a21b36a)
     case .operationRefused: MessageID(0x9c40699a0ad17fbc, 0xf2e9423f0106fc92)
     case .settingsRefused: MessageID(0x7f932dad0f6b18fe, 0x6d2b94fb5a3361e5)
@@ -58,6 +59,7 @@ extension MessageKind {
     switch self {
     case .engineFailed, .settingsRefused, .operationRefused, .upgradeRefused, .handoverAborted, .listenerRefused: .error
     case .workerFault, .workerNotRecycled, .supervisorAway, .workerExited, .workerOutOfMemory, .workerKilled, .drainCut,
+      .connectionsCut,
       .leftoversEnded, .listenerLeft,
       .listenerShared, .shutdownCut, .stageCommandFailed, .recovered, .crashMemoryTrouble, .ledgerUnavailable,
       .outputDropped:

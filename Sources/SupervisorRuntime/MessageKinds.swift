@@ -13,6 +13,8 @@ package enum MessageKind: String, Hashable, Sendable, CaseIterable {
   case generationDraining = "generation-draining"
   case generationEnded = "generation-ended"
   case drainCut = "drain-cut"
+  /// With the worker that was killed.
+  case connectionsCut = "connections-cut"
   case handoverAborted = "handover-aborted"
   /// An operation did not do what was asked; the old state holds, or nothing does.
   case operationRefused = "operation-refused"

@@ -55,6 +55,10 @@ package final class Runtime {
   private var isOnTrial = false
   /// Whom a shutdown had to kill, for the last status.
   private(set) var cut: [String] = []
+  /// Connections of workers that were killed, since the start of batond.
+  package internal(set) var connectionsCut = 0
+  /// Of the event that is being handled.
+  var census: ConnectionCensus?
   /// Where each decision is written down before it is acted on; nil where nobody would keep it.
   var memory: CrashMemory?
   var carried = Carried.nothing
@@ -91,7 +95,7 @@ package final class Runtime {
   // MARK: Asked from outside
 
   package func start(completion: @escaping (OperationOutcome) -> Void) {
-    workers.endLeftovers()
+    workers.endLeftovers(of: carried.generation?.settings.sockets.map(\.address) ?? [])
     send(.start(operations.begin(.start, at: .monotonicNow(), completion: completion)))
   }
 
@@ -180,6 +184,7 @@ package final class Runtime {
     let actions = core.handle(event, at: .monotonicNow())
     remember(actions)
     for action in actions { perform(action) }
+    census = nil
   }
 
   func armTick() {
@@ -329,7 +334,9 @@ package final class Runtime {
       workers.spawn(id, engine, generation, sockets: sockets)
     case .terminate(let id): workers.terminate(id)
     case .abort(let id): workers.signal(id, .abort)
-    case .kill(let id): workers.kill(id)
+    case .kill(let id):
+      countCut(id)
+      workers.kill(id)
     default: break
     }
   }

@@ -89,9 +89,10 @@ package final class Workers {
   }
 
   /// Ends what workers of an earlier supervisor of this service left behind, and waits for it. Before anything starts.
-  func endLeftovers() {
+  /// `addresses`: where it answered, as far as that is known, for the number of connections that are cut by this.
+  func endLeftovers(of addresses: [SocketAddress]) {
     let leftovers = containments.endLeftovers(
-      marker: "NOTIFY_SOCKET=\(notifyDirectory)/", within: Self.leftoverTime)
+      marker: "NOTIFY_SOCKET=\(notifyDirectory)/", addresses: addresses, within: Self.leftoverTime)
     guard !leftovers.found.isEmpty else { return }
     let names = { (list: [ProcessName]) in
       list.prefix(5).map { "\($0.pid) \($0.command)" }.joined(separator: ", ") + (list.count > 5 ? ", …" : "")
@@ -100,6 +101,7 @@ package final class Workers {
       Happening(
         .leftoversEnded,
         "ended what an earlier batond left behind: \(names(leftovers.found))"
+          + (leftovers.connections == 0 ? "" : "; their \(leftovers.connections) open connections were cut")
           + (leftovers.left.isEmpty ? "" : "; still there: \(names(leftovers.left))")))
   }
 
@@ -250,6 +252,12 @@ package final class Workers {
   package func pid(of id: WorkerID) -> Int32? { processes[id]?.pid }
   package func statusText(of id: WorkerID) -> String? { processes[id]?.statusText }
   package func startedAt(_ id: WorkerID) -> Int64? { processes[id]?.startedAtWallMicroseconds }
+  /// Its main process, while it has not been reaped, and all it started.
+  func pids(of id: WorkerID) -> [Int32] {
+    guard let process = processes[id] else { return [] }
+    let members = process.containment.members().map(\.pid)
+    return process.hasExited || members.contains(process.pid) ? members : members + [process.pid]
+  }
   func isRunning(_ id: WorkerID) -> Bool { processes[id].map { !$0.hasExited } ?? false }
 
   func lastLines(_ id: WorkerID) -> [String] {

@@ -28,6 +28,11 @@ extension StatusReport {
       lastHandover: runtime.lastOutcome.flatMap { LastHandover($0, clock, runtime) },
       draining: core.generations.values.filter { if case .draining = $0.role { true } else { false } }.map(\.id)
         .sorted(),
+      drains: runtime.drains.map {
+        Drain(
+          generation: $0.generation, release: $0.release, since: clock.wall($0.since), until: clock.wall($0.cutAt),
+          workers: $0.workers, connections: $0.connections)
+      }, connectionsCut: runtime.connectionsCut,
       liveReleases: Set(core.generations.values.compactMap { $0.plan.release }).sorted { $0.text < $1.text },
       warnings: runtime.settingsWarnings)
   }

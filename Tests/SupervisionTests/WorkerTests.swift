@@ -227,6 +227,29 @@ import Vocabulary
     #expect(play.core.nextDeadline == nil)
   }
 
+  @Test mutating func theOldestIsCutFirstAndTheSettingsInForceCount() {
+    play.serve(.of([.web()], maxDraining: 4))
+    for most in [4, 4, 2] {
+      play.pass(.seconds(1))
+      play.answer(play.makeReady(play.offer(.of([.web()], maxDraining: most))))
+    }
+    #expect(play.said.killed.map(\.generation) == [1], "three drain, and two may from now on")
+    play.answer(play.makeReady(play.offer(.of([.web()], maxDraining: 1))))
+    #expect(play.said.killed.map(\.generation) == [1, 2, 3])
+  }
+
+  @Test mutating func aShorterTimeCountsForThoseThatDrainAlready() {
+    play.serve(.of([.web()], maxDrainTime: .seconds(500)))
+    play.answer(play.makeReady(play.offer(.of([.web()], maxDrainTime: .seconds(100)))))
+    play.pass(.seconds(20))
+    play.answer(play.makeReady(play.offer(.of([.web()], maxDrainTime: .seconds(30)))))
+    #expect(play.pass(.milliseconds(9_999)).killed.isEmpty)
+    #expect(play.pass(.milliseconds(1)).killed.map(\.generation) == [1])
+    #expect(play.pass(.seconds(20)).killed.map(\.generation) == [2])
+    // A longer one is not for those that drain already.
+    #expect(play.core.nextDeadline == nil)
+  }
+
   @Test mutating func whatTheListenerStillHeldIsNamed() {
     play.serve(.of([.web()]))
     play.answer(play.makeReady(play.offer(.of([.web()]))))

@@ -70,7 +70,7 @@ package struct ContainmentFactory: Sendable {
   }
 
   /// Ends what workers of an earlier supervisor left behind; `marker` begins an environment entry only they have.
-  package func endLeftovers(marker: String, within limit: Duration) -> Leftovers {
-    Leftovers.end(in: delegated, marker: marker, within: limit)
+  package func endLeftovers(marker: String, addresses: [SocketAddress] = [], within limit: Duration) -> Leftovers {
+    Leftovers.end(in: delegated, marker: marker, addresses: addresses, within: limit)
   }
 }

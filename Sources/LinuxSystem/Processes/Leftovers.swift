@@ -7,15 +7,28 @@ package struct Leftovers: Sendable {
   package private(set) var found: [ProcessName] = []
   /// Still there when the time was up: in the kernel's hands, such as a disk that does not answer.
   package private(set) var left: [ProcessName] = []
+  /// That were cut by it.
+  package private(set) var connections = 0
 
   /// Ends them and waits until they have ended, for at most `limit`: not for the loop.
   /// `marker` begins an environment entry that only this service's workers have.
-  static func end(in delegated: DelegatedCgroup?, marker: String, within limit: Duration) -> Leftovers {
+  /// Connections to `addresses` are counted.
+  static func end(
+    in delegated: DelegatedCgroup?, marker: String, addresses: [SocketAddress] = [], within limit: Duration
+  ) -> Leftovers {
     let deadline = Instant.monotonicNow() + limit
     var leftovers = Leftovers()
     let cgroups = delegated?.workers ?? []
+    var census: ConnectionCensus?
+    func count(_ pids: [Int32]) {
+      let taken = census ?? ConnectionCensus(of: addresses)
+      census = taken
+      leftovers.connections += taken.count(heldBy: pids)
+    }
     for cgroup in cgroups where !cgroup.isEmpty {
-      leftovers.found += cgroup.members()
+      let members = cgroup.members()
+      leftovers.found += members
+      count(members.map(\.pid))
       cgroup.killAll()
     }
     for cgroup in cgroups {
@@ -27,9 +40,9 @@ package struct Leftovers: Sendable {
     for _ in 0..<rounds {
       let round = marked(prefix)
       if round.isEmpty { break }
-      for one in round where !leftovers.found.contains(where: { $0.pid == one.name.pid }) {
-        leftovers.found.append(one.name)
-      }
+      let fresh = round.map(\.name).filter { name in !leftovers.found.contains { $0.pid == name.pid } }
+      leftovers.found += fresh
+      count(fresh.map(\.pid))
       for one in round { one.process.signal(.kill) }
       for one in round where !one.process.waitForEnd(by: deadline) { leftovers.left.append(one.name) }
       if !leftovers.left.isEmpty { break }

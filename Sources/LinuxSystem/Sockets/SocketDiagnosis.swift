@@ -21,6 +21,8 @@ package enum SocketDiagnosis {
   private static let limit = 4_096
   private static let listening: UInt32 = 1 << 10
   private static let synReceived: UInt32 = 1 << 3 | 1 << 12
+  /// TCP_ESTABLISHED and TCP_CLOSE_WAIT: this end may still have something to say.
+  private static let open: UInt32 = 1 << 1 | 1 << 8
   private static let anyState: UInt32 = 0xffff_ffff
 
   /// Every TCP listener on `port`, of both families.
@@ -46,21 +48,29 @@ package enum SocketDiagnosis {
     return Set(found.map { Peer(address: $0.remote, port: $0.remotePort) })
   }
 
+  /// The connections to `port` that some process holds, by inode.
+  package static func connections(onPort port: UInt16) throws(SystemError) -> Set<UInt64> {
+    Set(try entries(Int32(IPPROTO_TCP), open, port, most: 262_144).map(\.inode)).subtracting([0])
+  }
+
   package struct Peer: Hashable, Sendable {
     package let address: [UInt8]
     package let port: UInt16
   }
 
   private static func entries(
-    _ transport: Int32, _ states: UInt32, _ port: UInt16, _ families: [Int32] = [AF_INET, AF_INET6]
+    _ transport: Int32, _ states: UInt32, _ port: UInt16, _ families: [Int32] = [AF_INET, AF_INET6],
+    most: Int = limit
   ) throws(SystemError) -> [Entry] {
     var all: [Entry] = []
     for family in families {
       var buffer = [cl_socket_entry](repeating: cl_socket_entry(), count: usual)
       var count = try list(family, transport, states, port, &buffer)
       if count > usual {
-        buffer = [cl_socket_entry](repeating: cl_socket_entry(), count: limit)
-        count = min(limit, try list(family, transport, states, port, &buffer))
+        // More may have come meanwhile.
+        let room = min(most, max(limit, count + count / 4))
+        buffer = [cl_socket_entry](repeating: cl_socket_entry(), count: room)
+        count = min(room, try list(family, transport, states, port, &buffer))
       }
       all += buffer.prefix(count).map { Entry($0, family) }
     }

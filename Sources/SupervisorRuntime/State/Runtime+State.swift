@@ -35,7 +35,7 @@ extension Runtime {
         operations.startedAt(waiting.operation).map {
           SavedReload(operation: waiting.operation, wish: waiting.wish, askedAt: $0)
         }
-      }, control: control, upgrade: upgrade, crashMemory: memory?.descriptor)
+      }, control: control, upgrade: upgrade, crashMemory: memory?.descriptor, connectionsCut: connectionsCut)
   }
 
   /// Goes on where another image of this program stopped. To be called once, instead of ``start(completion:)``.
@@ -49,6 +49,7 @@ extension Runtime {
     lastChange = state.lastChange.map { ($0.from, $0.to) }
     changeStartedAt = state.changeStartedAt
     settingsWarnings = state.settingsWarnings
+    connectionsCut = state.connectionsCut
     history.resume(state.history)
     // Not reaped yet, so that their numbers are still theirs.
     for group in state.commands { _ = kill(-group, SIGKILL) }

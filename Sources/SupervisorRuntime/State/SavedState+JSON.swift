@@ -72,6 +72,8 @@ extension SavedState {
     upgrade = try fields.required("upgrade")
     let memory: Int? = try fields.optional("crashMemory")
     crashMemory = memory.flatMap { Int32(exactly: $0) }
+    let cut: Int? = try fields.optional("connectionsCut")
+    connectionsCut = cut ?? 0
   }
 
   /// What the core relies on must be there.
@@ -109,6 +111,7 @@ extension SavedState {
       "history": history.json, "commands": commands.map { Int($0) }.json, "reloads": reloads.json,
       "control": control.json,
       "upgrade": upgrade.json, "crashMemory": crashMemory.map { Int($0).json },
+      "connectionsCut": connectionsCut == 0 ? nil : connectionsCut.json,
     ])
   }
 }

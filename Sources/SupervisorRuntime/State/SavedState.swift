@@ -40,6 +40,8 @@ package struct SavedState: Hashable, Sendable {
   package var upgrade: SavedUpgrade
   /// Where what a crash must leave is written.
   package var crashMemory: Int32?
+  /// Of workers that were killed.
+  package var connectionsCut = 0
 
   /// Every descriptor that goes along.
   package var descriptors: [Int32] {

@@ -51,12 +51,24 @@ struct StatusText {
       line.append(" \(age(last.ended)) ago in \(Ages.took(last.took))")
       lines += [line, labelled("why", nil, plain(last.reason))]
     }
-    if !report.draining.isEmpty {
+    if let drains = report.drains {
+      for drain in drains {
+        let release = drain.release.text == "-" ? "" : " (release \(plain(drain.release.text)))"
+        lines.append(
+          labelled(
+            "draining", .yellow,
+            "generation \(drain.generation), \(count(drain.connections, "connection")), "
+              + "cut in \(Ages.text(left(until: drain.until)))\(release)"))
+      }
+    } else if !report.draining.isEmpty {
       let list = report.draining.map(\.description).joined(separator: ", ")
       let others = (report.liveReleases ?? []).filter { $0 != report.release && $0 != report.handover?.release }
       let releases = others.filter { $0.text != "-" }.map { plain($0.text) }.joined(separator: ", ")
       let of = releases.isEmpty ? "" : " (release \(releases))"
       lines.append(labelled("draining", .yellow, "generation \(list)\(of)"))
+    }
+    if let cut = report.connectionsCut, cut > 0 {
+      lines.append(labelled("cut", .yellow, "\(count(cut, "connection")) of workers that were killed, since the start"))
     }
     return lines + report.warnings.map { labelled("warning", .yellow, plain($0)) }
   }
@@ -65,6 +77,12 @@ struct StatusText {
     var line = StyledLine(label, colour)
     line.append(String(repeating: " ", count: max(0, 8 - label.count)) + "  " + text)
     return line
+  }
+
+  private func count(_ number: Int, _ word: String) -> String { "\(number) \(word)\(number == 1 ? "" : "s")" }
+
+  private func left(until time: WallTime) -> Duration {
+    .microseconds(max(0, time.microseconds - now.microseconds))
   }
 
   private func age(_ time: WallTime) -> String {

@@ -83,6 +83,13 @@ enum Sample {
       operation: OperationID("reload-13"), outcome: .failed, reason: "web.2 exited with 3 before it was ready",
       from: GenerationID(12), to: GenerationID(13), took: .milliseconds(310), ended: ago(95))
     report.draining = [GenerationID(11)]
+    report.drains = [
+      .init(
+        generation: GenerationID(11), release: ReleaseID("2026-11-19.2"), since: ago(95), until: ago(-3_505),
+        workers: 1,
+        connections: 12)
+    ]
+    report.connectionsCut = 0
     report.liveReleases = ["2026-11-19.2", "2026-11-20.3", "2026-11-21.1"].map { ReleaseID($0) }
     report.warnings = ["socket quotes has no steering: its generations share one listener"]
     return report
