@@ -190,7 +190,7 @@ final class Service {
     default:
       let asker = asker(of: signal)
       guard isManaged else { return runtime.stop(.stop, by: asker) }
-      upgrade.isStopAsked = true
+      upgrade.stopIsAsked()
       StopCause.ask(loop) { [unowned self] in runtime.stop($0, by: asker) }
     }
   }

@@ -8,9 +8,8 @@ import Vocabulary
 
 /// Puts the program that lies where this one was started from in this one's place, with everything kept.
 ///
-/// First the new program says, in a process of its own, that it can go on from the state as it is now and from the
-/// settings. Then whatever is under way comes to its end, and the new image begins. Until that instant every failure
-/// leaves this image at work.
+/// Does what ``Upgrading`` decides: the new program says, in a process of its own, that it can go on from the state as it
+/// is now and from the settings; what has happened is recorded; the new image begins.
 final class Upgrade {
   /// How the program was started, and what the manager told it.
   struct Program {
@@ -20,21 +19,10 @@ final class Upgrade {
     var variables: [String: String]
   }
 
-  /// What comes next when nothing else is under way.
-  private enum Step { case checking, recording, replacing }
-
-  private struct Run {
-    let operation: OperationID
-    let startedAt: Instant
-    let reply: ControlReply?
-    var step = Step.checking
-    var waitsFor: String?
-  }
-
   /// What those are told who wait for something else than the verdict.
   var news: (String) -> Void = { _ in }
   /// Somebody asked us to end, and it is not decided yet how.
-  var isStopAsked = false
+  func stopIsAsked() { send(.stopping) }
 
   private let program: Program
   private let loop: EventLoop
@@ -46,14 +34,16 @@ final class Upgrade {
   private let lock: Descriptor
   private let prefix: String
   private var next = 1
-  private var run: Run?
+  private var core = Upgrading()
+  private var inbox: [Upgrading.Event] = []
+  private var isHandling = false
+  private var tick: TimerToken?
+  /// Who asked for what is under way.
+  private var reply: ControlReply?
   private var probe: CommandProbe?
 
   private static let checkLimit = Duration.seconds(10)
   private static let recordLimit = Duration.seconds(2)
-  /// The longest that something under way is waited for; a reload may hold for as long.
-  private static let patience = Duration.seconds(3_600)
-  private static let interval = Duration.milliseconds(10)
 
   init(
     _ program: Program, loop: EventLoop, runtime: Runtime, history: History, children: Children, records: Records?,
@@ -70,70 +60,85 @@ final class Upgrade {
     self.prefix = prefix
     history.sinks.append { [weak self] entry in
       guard entry.happening.kind == .shutdownStarted else { return }
-      self?.loop.deferred { [weak self] in self?.fail("the service is being stopped") }
+      self?.loop.deferred { [weak self] in self?.send(.stopping) }
     }
   }
 
   func begin(_ reply: ControlReply) {
-    if let run { return reply.refuse(.busy(holder: "\(run.operation)", since: nil)) }
-    let operation = open(reply)
+    if let run = core.run { return reply.refuse(.busy(holder: "\(run.operation)", since: nil)) }
+    let operation = takeOperation()
+    self.reply = reply
     runtime.tellAsked(operation, "upgrade", by: Asker(reply.caller))
     reply.began(operation, holds: runtime.statusLine)
-    runtime.pause(for: operation)
-    goOn()
+    send(.asked(operation, isForReload: false))
   }
 
   /// Before a reload, where the settings say so and another program lies in this one's place: the reload waits for it.
   func beginIfReplaced() {
-    guard run == nil, let path = program.path, ProgramImage.isReplaced(at: path),
+    guard core.run == nil, let path = program.path, ProgramImage.isReplaced(at: path),
       let serving = runtime.core.serving, runtime.generations[serving]?.settings.handover.upgradeOnReload == true,
-      !isStopAsked, !runtime.core.isStopping
+      !core.isStopping, !runtime.core.isStopping
     else { return }
-    runtime.pause(for: open(nil))
-    loop.deferred { [weak self] in self?.goOn() }
+    reply = nil
+    send(.asked(takeOperation(), isForReload: true))
   }
 
-  private func open(_ reply: ControlReply?) -> OperationID {
-    let operation = OperationID("upgrade-\(prefix)-\(next)")
-    next += 1
-    run = Run(operation: operation, startedAt: .monotonicNow(), reply: reply)
-    return operation
+  private func takeOperation() -> OperationID {
+    defer { next += 1 }
+    return OperationID("upgrade-\(prefix)-\(next)")
+  }
+
+  // MARK: Events in, actions out
+
+  private func send(_ event: Upgrading.Event) {
+    inbox.append(event)
+    guard !isHandling else { return }
+    isHandling = true
+    while !inbox.isEmpty {
+      for action in core.handle(inbox.removeFirst(), at: .monotonicNow()) { perform(action) }
+    }
+    isHandling = false
+    loop.cancel(tick)
+    tick = core.nextDeadline.map { loop.schedule(at: $0) { [weak self] in self?.send(.tick) } }
+  }
+
+  private func perform(_ action: Upgrading.Action) {
+    switch action {
+    case .pause(let operation): runtime.pause(for: operation)
+    case .resume: runtime.goOn()
+    case .look:
+      // What the caller does in the same breath, such as a reload, is to be asked for first.
+      loop.deferred { [weak self] in self?.look() }
+    case .check: check()
+    case .cancelCheck:
+      probe?.cancel()
+      probe = nil
+    case .record: record()
+    case .replace: replace()
+    case .waits(let unrest): progress("waits: \(unrest)")
+    case .refuse(let run, let why): refuse(run, why)
+    case .busy(_, let holder):
+      reply?.refuse(.busy(holder: holder, since: nil))
+      reply = nil
+    }
   }
 
   private func progress(_ text: String) {
-    if let reply = run?.reply { reply.progress(text) } else { news(text) }
+    if let reply { reply.progress(text) } else { news(text) }
   }
 
-  // MARK: Steps
+  // MARK: Acts
 
-  private func goOn() {
-    guard let run else { return }
-    guard !isStopAsked, !runtime.core.isStopping else { return fail("the service is being stopped") }
-    if let unrest = runtime.unrest { return wait(for: unrest) }
-    switch run.step {
-    case .checking: check()
-    case .recording: record()
-    case .replacing: replace()
-    }
-  }
-
-  private func wait(for unrest: String) {
-    guard let run else { return }
-    guard Instant.monotonicNow() < run.startedAt + Self.patience else {
-      self.run = nil
-      run.reply?.refuse(.busy(holder: unrest, since: nil))
-      return runtime.goOn()
-    }
-    if run.waitsFor != unrest {
-      self.run?.waitsFor = unrest
-      progress("waits: \(unrest)")
-    }
-    loop.schedule(after: Self.interval) { [weak self] in self?.goOn() }
+  private func look() {
+    if runtime.core.isStopping { send(.stopping) }
+    send(.looked(runtime.unrest))
   }
 
   /// The new program says whether it could go on.
   private func check() {
-    guard let path = program.path else { return fail("where this program lies is not known: /proc is not readable") }
+    guard let path = program.path else {
+      return send(.failed("where this program lies is not known: /proc is not readable"))
+    }
     progress("asking \(path) whether it can go on from here")
     do throws(SystemError) {
       let state = try SealedMemory.make("baton-state", saved().bytes)
@@ -143,42 +148,24 @@ final class Upgrade {
         arguments: [path] + program.arguments.dropFirst() + ["--self-check"], environment: environment)
       let probe = CommandProbe(loop: loop, children: children, command, timeout: Self.checkLimit) { [weak self] in
         self?.probe = nil
-        switch $0 {
-        case .passed:
-          self?.checked()
-        case .failed(let why): self?.fail("\(path) cannot take over: \(why)")
-        }
+        var failure: String?
+        if case .failed(let why) = $0 { failure = "\(path) cannot take over: \(why)" }
+        self?.send(.checked(failure: failure))
       }
       probe.passed = [state]
       probe.start()
       self.probe = probe
-      // The state was written at rest. What begins until the answer is here comes to its end before the rest.
-      if run?.reply != nil { runtime.goOn() }
-    } catch { fail("the state cannot be written: \(error)") }
-  }
-
-  /// It has its turn before every reload that has not begun.
-  private func checked() {
-    guard let run else { return }
-    self.run?.step = .recording
-    runtime.pause(for: run.operation)
-    goOn()
+    } catch { send(.failed("the state cannot be written: \(error)")) }
   }
 
   /// What has happened is in the ledger, so that little has to be carried.
   private func record() {
-    guard let records else {
-      run?.step = .replacing
-      return goOn()
-    }
-    records.flush(through: history.nextNumber - 1, limit: Self.recordLimit) { [weak self] in
-      self?.run?.step = .replacing
-      self?.goOn()
-    }
+    guard let records else { return send(.recorded) }
+    records.flush(through: history.nextNumber - 1, limit: Self.recordLimit) { [weak self] in self?.send(.recorded) }
   }
 
   private func replace() {
-    guard let path = program.path else { return }
+    guard let path = program.path else { return send(.failed("where this program lies is not known")) }
     do throws(SystemError) {
       let state = saved()
       let memory = try SealedMemory.make("baton-state", state.bytes)
@@ -186,8 +173,8 @@ final class Upgrade {
       environment[StateInheritance.variable] = "\(memory.raw)"
       let failure = ProgramImage.replace(
         with: path, arguments: program.arguments, environment: environment, keeping: state.descriptors + [memory.raw])
-      fail("\(failure)")
-    } catch { fail("the state cannot be written: \(error)") }
+      send(.failed("\(failure)"))
+    } catch { send(.failed("the state cannot be written: \(error)")) }
   }
 
   private func saved() -> SavedState {
@@ -208,28 +195,24 @@ final class Upgrade {
     return runtime.save(
       control: SavedControl(listener: listener, lock: lock.raw, connections: connections),
       upgrade: SavedUpgrade(
-        operation: run?.operation ?? OperationID("-"), startedAt: run?.startedAt ?? now, leftAt: now,
+        operation: core.run?.operation ?? OperationID("-"), startedAt: core.run?.since ?? now, leftAt: now,
         from: Daemon.version), recordedThrough: records?.flushedThrough ?? 0)
   }
 
   // MARK: The end
 
-  private func fail(_ why: String) {
-    guard let run else { return }
-    self.run = nil
-    probe?.cancel()
-    probe = nil
+  private func refuse(_ run: Upgrading.Run, _ why: String) {
     var happening = Happening(.upgradeRefused, "upgrade refused: \(why); batond \(Daemon.version) goes on")
     happening.operation = run.operation
     happening.reason = why
     history.add(happening)
     news("upgrade refused: \(why); batond \(Daemon.version) goes on")
-    run.reply?.finish(
+    reply?.finish(
       VerdictReport(
         operation: run.operation, act: .upgrade, outcome: .failed, what: "upgrade refused: \(why)",
         holds: "batond \(Daemon.version) goes on; \(runtime.statusLine)",
-        next: "put a batond that works where this one lies, and upgrade again", took: .monotonicNow() - run.startedAt))
-    runtime.goOn()
+        next: "put a batond that works where this one lies, and upgrade again", took: .monotonicNow() - run.since))
+    reply = nil
   }
 
   /// This image took over from another: says so to whoever asked that one.

@@ -67,6 +67,21 @@ import Vocabulary
     compare("shutdown", page)
   }
 
+  @Test func upgrade() throws {
+    let page = Upgrades.walk().page(
+      title: "Upgrade",
+      about: """
+        Another image of `batond` is put in this one's place. *Settling*: what comes next waits until nothing else is under
+        way. While the new image is asked others may begin, and come to their end before the next step; from *recording* on
+        nothing does. *Replacing* has no way out but a failure: the process is another program then.
+        """,
+      order: [
+        "none", "settling before check", "checking", "settling before record", "recording", "settling before replace",
+        "replacing",
+      ])
+    compare("upgrade", page)
+  }
+
   @Test func steering() throws {
     compare("steering", SteeringPage.text())
   }
