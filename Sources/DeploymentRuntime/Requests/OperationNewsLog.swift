@@ -17,14 +17,15 @@ package final class OperationNewsLog: OperationAudience {
   private var lastProgress: Instant = .zero
 
   /// Beyond this many bytes output of programs is left out.
-  static let limit = 64 << 20
+  private let limit: Int
 
   package static func path(_ layout: Layout, _ id: OperationID) -> String { "\(layout.operation(id))/output.log" }
 
   private let layout: Layout
 
-  package init(_ layout: Layout, _ id: OperationID, mask: @escaping (String) -> String) {
+  package init(_ layout: Layout, _ id: OperationID, limit: Int = 64 << 20, mask: @escaping (String) -> String) {
     self.layout = layout
+    self.limit = limit
     self.mask = mask
     let flags = O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW
     file = try? Descriptor.open(Self.path(layout, id), flags: flags, mode: 0o640)
@@ -32,15 +33,15 @@ package final class OperationNewsLog: OperationAudience {
   }
 
   /// That of another operation of the service.
-  package func log(of id: OperationID) -> OperationNewsLog { OperationNewsLog(layout, id, mask: mask) }
+  package func log(of id: OperationID) -> OperationNewsLog { OperationNewsLog(layout, id, limit: limit, mask: mask) }
 
   package func note(_ text: String) { write(news(.note, text)) }
   package func warn(_ text: String) { write(news(.warning, text)) }
   package func masked(_ text: String) -> String { mask(text) }
 
   package func output(_ line: String) {
-    guard size < Self.limit else {
-      if !isFull { write(news(.warning, "the output is longer than \(Self.limit >> 20) MiB; the rest is left out")) }
+    guard size < limit else {
+      if !isFull { write(news(.warning, "the output is longer than \(limit >> 20) MiB; the rest is left out")) }
       isFull = true
       return
     }

@@ -154,9 +154,9 @@ struct BackupTests {
     try one.makeRelease()
     // So large that reading it takes longer than any pause of the one who writes.
     let megabyte = noise(1 << 20, seed: 1)
-    try one.write("\(one.layout.shared)/busy", Array(repeatElement(megabyte, count: 64).joined()))
+    try one.write("\(one.layout.shared)/busy", Array(repeatElement(megabyte, count: 16).joined()))
     let scribbler = try Scribbler("\(one.layout.shared)/busy") { file, round in
-      _ = pwrite(file, "\(round % 10)", 1, round & 0x3ff_ffff)
+      _ = pwrite(file, "\(round % 10)", 1, round & 0xff_ffff)
     }
     let failure = stepFailure { () throws(StepFailure) in try BackupStep().run(one.operation) }
     scribbler.end()

@@ -102,14 +102,14 @@ import Vocabulary
     try undo(fixture)
   }
 
-  @Test func aHundredMegabytesOfOutputAreBorne() throws {
+  @Test func manyMegabytesOfOutputAreBorne() throws {
     var count = 0
     let (failure, _) = try failure(
-      shell("yes 0123456789012345678901234567890123456789012345678901234567890123456789 | head -c 100000000; exit 1")
+      shell("yes 0123456789012345678901234567890123456789012345678901234567890123456789 | head -c 20000000; exit 1")
     ) {
       $0.audience.heard = { _ in count += 1 }
     }
-    #expect(count > 1_400_000 && failure.lines.count == 20)
+    #expect(count > 280_000 && failure.lines.count == 20)
   }
 
   @Test func secretsAreGivenAndNeverShown() throws {
@@ -151,7 +151,7 @@ import Vocabulary
       return
     }
     defer { umount2(scratch.path("app"), Int32(MNT_DETACH)) }
-    let (failure, fixture) = try failure(shell("head -c 100000000 /dev/zero > big"))
+    let (failure, fixture) = try failure(shell("head -c 20000000 /dev/zero > big"))
     #expect(failure.lines.contains { $0.contains("No space left") })
     try undo(fixture)
     #expect(try DiskSpace.at(scratch.path("app")).free.bytes > 3 << 20)
