@@ -268,6 +268,8 @@ struct Witness: Hashable {
     bound(to: listener, core).contains { id in
       guard let shares = onTrial[id] else { return false }
       guard batches[id] != nil, let generation = core.generations[id] else { return shares.last == share }
+      // In a stop nothing is steered any more; what waits is served by the next life.
+      if isStopping { return true }
       let users = generation.engines.filter { $0.plan.sockets.contains { generation.bindings[$0] == listener } }
       let ready = users.reduce(0) { $0 + $1.workers.count(where: \.isReady) }
       return Int(share.basisPoints) * users.reduce(0) { $0 + $1.plan.workers } <= 10_000 * ready
