@@ -9,6 +9,22 @@ package struct Scaling: Hashable, Sendable {
 }
 
 extension Supervisor {
+  /// Engines of the serving generation that somebody scaled: how many workers they are to have instead of what the
+  /// settings say. What a change takes from them for its time does not count.
+  package var scaledEngines: [EngineName: Int] {
+    guard let serving, let generation = generations[serving] else { return [:] }
+    var yielded: [WorkerID] = []
+    if case .changing(let change) = phase { yielded = change.roll?.yielded ?? [] }
+    var scaled: [EngineName: Int] = [:]
+    for engine in generation.engines {
+      let name = engine.plan.name
+      let gone = yielded.count { $0.engine == name && worker($0)?.isWanted == false }
+      let count = engine.phase == .started ? engine.wanted + gone : Set(engine.workers.map(\.id.slot)).count
+      if count != engine.plan.workers, count > 0 { scaled[name] = count }
+    }
+    return scaled
+  }
+
   mutating func scale(_ name: EngineName, to count: Int, _ operation: OperationID, at now: Instant) -> [Action] {
     switch phase {
     case .changing(let change): return [.finish(operation, .busy(change.operations.first))]

@@ -1,3 +1,4 @@
+import Glibc
 package import LinuxSystem
 import Supervision
 package import Systemd
@@ -83,6 +84,27 @@ package final class ManagerLink {
     deliver(.notifications([.fileDescriptorRemove(name: name)]))
     KillPoint.reach("after forget \(name)")
   }
+
+  /// Whether anything is kept for us: the end of a pipe is given away, and is closed where nobody keeps it. The answer
+  /// comes once systemd has handled that; none where it does not say.
+  package func askStore(_ answer: @escaping (Bool) -> Void) {
+    guard let client, let (reader, writer) = try? Descriptor.pipe(nonblockingReader: true),
+      client.storeDescriptors([writer.raw], name: Self.probeName, poll: false) == nil,
+      case .success(let end) = client.barrier()
+    else { return }
+    var registration: EventLoop.Registration?
+    registration = try? loop.register(Descriptor(owning: end), events: [.hangup]) { [weak self] _ in
+      registration?.cancel()
+      registration = nil
+      var byte: UInt8 = 0
+      // The other end is open still, elsewhere: there is nothing to read, and no end.
+      let isKept = read(reader.raw, &byte, 1) < 0
+      if isKept { self?.deliver(.notifications([.fileDescriptorRemove(name: Self.probeName)])) }
+      answer(isKept)
+    }
+  }
+
+  private static let probeName = "baton-question"
 
   // MARK: Sending
 

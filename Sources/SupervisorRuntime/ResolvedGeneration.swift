@@ -43,6 +43,17 @@ package struct ResolvedGeneration: Hashable, Sendable {
   }
 
   /// The same once more, under another number.
+  /// With other numbers of workers.
+  func scaled(_ engines: [CrashRecord.Scaled]) -> ResolvedGeneration {
+    var settings = settings
+    for index in settings.engines.indices {
+      let count = engines.first { $0.engine == settings.engines[index].name }?.workers
+      settings.engines[index].workers = max(1, count ?? settings.engines[index].workers)
+    }
+    return ResolvedGeneration(
+      id: id, settings: settings, release: release, releaseDirectory: releaseDirectory, accounts: accounts)
+  }
+
   func repeated(as id: GenerationID) -> ResolvedGeneration {
     ResolvedGeneration(
       id: id, settings: settings, release: release, releaseDirectory: releaseDirectory, accounts: accounts)

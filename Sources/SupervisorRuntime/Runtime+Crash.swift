@@ -33,13 +33,26 @@ extension Runtime {
           .crashMemoryTrouble, "what the last life of batond left cannot be used: \(why); the settings are read anew"))
     case .record(let record):
       recordedGroups = record.facts.groups
-      guard let resolved = record.resolved else { return }
+      guard let resolved = record.resolved?.scaled(record.facts.scaled) else { return }
       core = Supervisor(
         firstGeneration: record.facts.nextGeneration, firstListener: record.facts.nextListener, seed: core.random.state)
       carried = .due(resolved)
       tell(record, resolved)
     }
   }
+
+  /// Nobody keeps what we give to the manager: said once, and in each status.
+  package func storeIsMissing() {
+    isStoreMissing = true
+    history.add(Happening(.crashMemoryTrouble, Self.missingStore))
+  }
+
+  /// What weakens a promise right now, one sentence each.
+  package var warnings: [String] { (isStoreMissing ? [Self.missingStore] : []) + settingsWarnings }
+
+  private static let missingStore =
+    "systemd keeps no descriptors for this unit (FileDescriptorStoreMax=): after a crash of batond clients are refused "
+    + "until it is back"
 
   private func tell(_ record: CrashRecord, _ resolved: ResolvedGeneration) {
     var text = "batond came back after it ended without notice: generation \(resolved.id) is started again"

@@ -66,6 +66,8 @@ package final class Runtime {
   var recordedGroups: [SteeringGroup] = []
   /// Asked before a generation is put in place; the answer is warnings for people.
   package internal(set) var settingsWarnings: [String] = []
+  /// Nothing would be left of the listeners after a crash.
+  package internal(set) var isStoreMissing = false
 
   package init(
     wiring: Wiring, loop: EventLoop, manager: ManagerLink, history: History, listeners: Listeners, workers: Workers,

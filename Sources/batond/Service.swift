@@ -105,6 +105,11 @@ final class Service {
       history.add(Happening(.crashMemoryTrouble, "what a crash must leave cannot be kept: \(error)"))
     }
     runtime.keep(memory, left: crash?.left ?? .nothing)
+    // Another image of this program has asked.
+    guard state == nil else { return }
+    manager.askStore { [unowned self] isKept in
+      if !isKept { runtime.storeIsMissing() }
+    }
   }
 
   private static func runtime(

@@ -34,7 +34,7 @@ extension StatusReport {
           workers: $0.workers, connections: $0.connections)
       }, connectionsCut: runtime.connectionsCut,
       liveReleases: Set(core.generations.values.compactMap { $0.plan.release }).sorted { $0.text < $1.text },
-      warnings: runtime.settingsWarnings)
+      warnings: runtime.warnings)
   }
 
   /// One reading of both clocks, so that all times of a report agree.

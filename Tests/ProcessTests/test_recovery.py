@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import unittest
 
 from kit import fixtures, http
@@ -102,6 +103,46 @@ class Pinned(unittest.TestCase):
             self.assertEqual(http.ask(supervisor.of.port, "/env?COLOUR").body, "blue")
 
 
+    def test_the_number_of_workers_somebody_asked_for(self):
+        with managed(lambda made: made.engines["web"].update(workers=1)) as supervisor:
+            for wanted in (3, 2):
+                supervisor.call("Scale", engine="web", workers=wanted, wait=True)
+                supervisor.crash()
+                supervisor.restart()
+                self.assertEqual(len(supervisor.pids()), wanted)
+            # Until the settings are read again.
+            supervisor.reload()
+            self.assertEqual(len(supervisor.pids()), 1)
+            supervisor.crash()
+            supervisor.restart()
+            self.assertEqual(len(supervisor.pids()), 1)
+
+    def test_right_after_an_upgrade(self):
+        with managed(lambda made: made.environment.update(COLOUR="blue")) as supervisor:
+            for _ in range(3):
+                supervisor.of.write("this is [no TOML")
+                done = supervisor.baton("upgrade", "--json")
+                supervisor.crash()
+                self.assertEqual(done.returncode, 1, "these settings refuse an upgrade")
+                supervisor.restart()
+                supervisor.of.write()
+                self.assertEqual(supervisor.baton("upgrade").returncode, 0)
+                supervisor.of.write("this is [no TOML")
+                supervisor.crash()
+                supervisor.restart()
+                self.assertEqual(http.ask(supervisor.of.port, "/env?COLOUR").body, "blue")
+
+    def test_without_a_store_it_is_said(self):
+        with managed(keeps=False) as supervisor:
+            supervisor.wait_for_log("systemd keeps no descriptors for this unit")
+            self.assertIn("FileDescriptorStoreMax=", " ".join(supervisor.status()["warnings"]))
+            self.assertEqual(supervisor.baton("upgrade").returncode, 0)
+            self.assertIn("FileDescriptorStoreMax=", " ".join(supervisor.status()["warnings"]))
+        with managed() as supervisor:
+            wait_until(lambda: supervisor.stored() and not supervisor.stored("baton-question"), 10)
+            self.assertEqual(supervisor.status()["warnings"], [])
+
+
 class Queue(unittest.TestCase):
     """Connections that wait, and those made while nobody is there."""
 
@@ -143,6 +184,76 @@ class Queues(unittest.TestCase):
                 check_served(self, supervisor, clients)
                 self.assertEqual(http.ask(supervisor.of.port, "/env?COLOUR").body, "blue")
             self.assertEqual(fixtures.counts(supervisor.of.bad_counts)["clients"], 0)
+
+    @within(120)
+    def test_a_unix_socket_with_two_queues(self):
+        def unix(made):
+            with_sockets("http")(made)
+            made.sockets["http"]["listen"] = str(made.folder / "s.sock")
+
+        with managed(unix) as supervisor:
+            path = str(supervisor.of.folder / "s.sock")
+            for _ in range(3):
+                supervisor.of.bad("never-ready", workers=1, start_timeout="60s")
+                supervisor.of.write()
+                supervisor.signal(signal.SIGHUP)
+                wait_until(lambda: len(supervisor.stored("http")) == 2, 10)
+                supervisor.crash()
+                beside = [str(each) for each in supervisor.of.folder.glob("s.sock.*")]
+                self.assertEqual(len(beside), 1)
+                clients = [Client(each) for each in (path, beside[0], path, beside[0])]
+                supervisor.restart()
+                check_served(self, supervisor, clients)
+                self.assertEqual(http.ask(path, "/env?COLOUR").body, "blue")
+                self.assertEqual(list(supervisor.of.folder.glob("s.sock.*")), [])
+
+    @within(120)
+    def test_several_unix_sockets_and_one_of_tcp(self):
+        def several(made):
+            with_sockets("http", "a", "b")(made)
+            for name in ("a", "b"):
+                made.sockets[name]["listen"] = str(made.folder / f"{name}.sock")
+
+        with managed(several) as supervisor:
+            targets = [supervisor.of.port, *[str(supervisor.of.folder / f"{name}.sock") for name in ("a", "b")]]
+            for _ in range(3):
+                supervisor.crash()
+                clients = [Client(target) for target in targets for _ in range(3)]
+                supervisor.restart()
+                check_served(self, supervisor, clients)
+
+    @within(120)
+    def test_datagrams_and_what_waits_of_them(self):
+        def datagrams(made):
+            with_sockets("http")(made)
+            made.sockets["echo"] = {"listen": f"udp:127.0.0.1:{http.free_port()}"}
+            made.engines["web"]["sockets"] = ["http", "echo"]
+
+        with managed(datagrams) as supervisor, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.connect(("127.0.0.1", int(supervisor.of.sockets["echo"]["listen"].rpartition(":")[2])))
+            for _ in range(3):
+                supervisor.crash()
+                # Taken by the kernel: nobody says that the port is closed.
+                sender.send(b"one")
+                sender.send(b"two")
+                supervisor.restart()
+                check_served(self, supervisor, [Client(supervisor.of.port)])
+            self.assertEqual(len(supervisor.stored("echo")), 1)
+
+    @within(120)
+    def test_engines_that_never_run_twice_have_one_queue(self):
+        def exclusive(made):
+            with_sockets("http")(made)
+            made.engines["web"]["handover"] = "exclusive"
+
+        with managed(exclusive) as supervisor:
+            for number in range(3):
+                supervisor.crash()
+                clients = [Client(supervisor.of.port) for _ in range(4)]
+                supervisor.restart()
+                check_served(self, supervisor, clients)
+                supervisor.reload()
+            self.assertNotIn("cannot be given", supervisor.log())
 
     @within(120)
     def test_listeners_that_hold_nothing_are_closed_and_nobody_is_started_for_them(self):

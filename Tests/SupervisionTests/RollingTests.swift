@@ -32,6 +32,7 @@ import Vocabulary
 
   @Test mutating func theNextBatchWaitsForThoseThatMadeRoom() {
     let ending = play.answer(play.makeReady(2)).terminated
+    #expect(play.core.scaledEngines.isEmpty, "it only makes room")
     #expect(pause(5).spawned.isEmpty)
     play.end(ending[0])
     #expect(pause(1).spawned.map(\.slot) == [2])

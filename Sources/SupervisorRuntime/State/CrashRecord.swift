@@ -1,4 +1,4 @@
-import JSON
+package import JSON
 package import Supervision
 package import Vocabulary
 
@@ -23,6 +23,13 @@ package struct CrashRecord: Hashable, Sendable {
     package var nextListener: UInt64
     /// Those that had a process.
     package var workers: [WorkerID]
+    /// Engines of the pinned generation with another number of workers than its settings say.
+    package var scaled: [Scaled]
+  }
+
+  package struct Scaled: Hashable, Sendable {
+    package var engine: EngineName
+    package var workers: Int
   }
 
   package var writer: String
@@ -47,7 +54,7 @@ package struct CrashRecord: Hashable, Sendable {
         pinned: resolved?.id, step: try fields.optional("step"), candidate: try fields.optional("candidate"),
         operation: try fields.optional("operation"), groups: try fields.required("groups"),
         nextGeneration: try fields.required("nextGeneration"), nextListener: try fields.wide("nextListener"),
-        workers: try fields.required("workers"))
+        workers: try fields.required("workers"), scaled: try fields.optional("scaled") ?? [])
     } catch { throw error as? StateError ?? StateError("\(error)") }
   }
 
@@ -68,11 +75,20 @@ package struct CrashRecord: Hashable, Sendable {
       "service": service.json, "generation": generation, "step": facts.step?.json,
       "candidate": facts.candidate?.json, "operation": facts.operation?.json, "groups": facts.groups.json,
       "nextGeneration": facts.nextGeneration.json, "nextListener": .wide(facts.nextListener),
-      "workers": facts.workers.json,
+      "workers": facts.workers.json, "scaled": facts.scaled.isEmpty ? nil : facts.scaled.json,
     ])
     json.write(to: &bytes)
     return bytes
   }
+}
+
+extension CrashRecord.Scaled: JSONValue {
+  package init(json: JSON) throws(ShapeError) {
+    var fields = try Fields(json)
+    self.init(engine: try fields.required("engine"), workers: try fields.required("workers"))
+  }
+
+  package var json: JSON { ["engine": engine.json, "workers": workers.json] }
 }
 
 extension CrashRecord.Facts {
@@ -89,7 +105,10 @@ extension CrashRecord.Facts {
         : core.generations.sorted { $0.key < $1.key }.flatMap { $0.value.engines.flatMap(\.workers) }.filter(
           \.isRunning
         )
-        .map(\.id))
+        .map(\.id),
+      scaled: isOver
+        ? []
+        : core.scaledEngines.sorted { $0.key < $1.key }.map { CrashRecord.Scaled(engine: $0.key, workers: $0.value) })
   }
 }
 

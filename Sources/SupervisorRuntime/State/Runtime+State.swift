@@ -35,7 +35,8 @@ extension Runtime {
         operations.startedAt(waiting.operation).map {
           SavedReload(operation: waiting.operation, wish: waiting.wish, askedAt: $0)
         }
-      }, control: control, upgrade: upgrade, crashMemory: memory?.descriptor, connectionsCut: connectionsCut)
+      }, control: control, upgrade: upgrade, crashMemory: memory?.descriptor, connectionsCut: connectionsCut,
+      isStoreMissing: isStoreMissing)
   }
 
   /// Goes on where another image of this program stopped. To be called once, instead of ``start(completion:)``.
@@ -50,6 +51,7 @@ extension Runtime {
     changeStartedAt = state.changeStartedAt
     settingsWarnings = state.settingsWarnings
     connectionsCut = state.connectionsCut
+    isStoreMissing = state.isStoreMissing
     history.resume(state.history)
     // Not reaped yet, so that their numbers are still theirs.
     for group in state.commands { _ = kill(-group, SIGKILL) }

@@ -74,6 +74,7 @@ extension SavedState {
     crashMemory = memory.flatMap { Int32(exactly: $0) }
     let cut: Int? = try fields.optional("connectionsCut")
     connectionsCut = cut ?? 0
+    isStoreMissing = try fields.optional("isStoreMissing") ?? false
   }
 
   /// What the core relies on must be there.
@@ -112,6 +113,7 @@ extension SavedState {
       "control": control.json,
       "upgrade": upgrade.json, "crashMemory": crashMemory.map { Int($0).json },
       "connectionsCut": connectionsCut == 0 ? nil : connectionsCut.json,
+      "isStoreMissing": isStoreMissing ? true.json : nil,
     ])
   }
 }

@@ -42,6 +42,8 @@ package struct SavedState: Hashable, Sendable {
   package var crashMemory: Int32?
   /// Of workers that were killed.
   package var connectionsCut = 0
+  /// Nobody keeps what is given to the manager.
+  package var isStoreMissing = false
 
   /// Every descriptor that goes along.
   package var descriptors: [Int32] {

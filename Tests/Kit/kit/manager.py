@@ -137,9 +137,10 @@ class Managed(Supervisor):
 
 
 @contextlib.contextmanager
-def managed(change=None, start_environment=None, **options):
+def managed(change=None, start_environment=None, keeps=True, **options):
     """A service that serves under a manager. `start_environment` is for the first start alone."""
     with service() as made, Manager(made.folder / "notify") as manager:
+        manager.keeps = keeps
         if change:
             change(made)
         supervisor = Managed(made, manager, **options)

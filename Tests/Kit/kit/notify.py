@@ -37,6 +37,8 @@ class NotifySocket:
         os.chmod(self.path, 0o666)
         self.all = []
         self.stored = []
+        # False: as systemd with FileDescriptorStoreMax=0.
+        self.keeps = True
 
     def __enter__(self):
         return self
@@ -65,7 +67,7 @@ class NotifySocket:
 
     def _keep(self, message):
         name = message.fields.get("FDNAME", "stored")
-        if "FDSTORE" in message:
+        if "FDSTORE" in message and self.keeps:
             self.stored += [(name, descriptor) for descriptor in message.descriptors]
         else:
             for descriptor in message.descriptors:

@@ -1,3 +1,5 @@
+import LinuxSystem
+import Settings
 import Supervision
 import Testing
 import Vocabulary
@@ -12,6 +14,7 @@ import Vocabulary
     var facts = CrashRecord.Facts(of: state.core)
     if seed % 2 == 0 {
       (facts.step, facts.candidate, facts.operation) = ("proving", state.core.nextGeneration, OperationID("reload-x-1"))
+      facts.scaled = [CrashRecord.Scaled(engine: EngineName(unchecked: "web"), workers: 7)]
     }
     return CrashRecord(
       writer: "0.0.9", service: state.service, facts: facts,
@@ -23,6 +26,23 @@ import Vocabulary
     let again = try CrashRecord(bytes: record.bytes)
     #expect(again == record)
     #expect(again.resolved != nil)
+  }
+
+  /// It was written by the first version with this form. Never change the file: later versions must read it.
+  @Test func theRecordOfTheFirstVersionIsRead() throws {
+    let file = "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/") + "/SavedStates/crash-1.json"
+    let record = try CrashRecord(bytes: try readFile(file))
+    #expect(record.writer == "0.0.9" && record.service.rawValue == "shop")
+    #expect(record.resolved?.id == record.facts.pinned && record.facts.pinned != nil)
+    #expect(record.facts.groups.count == 3 && !record.facts.workers.isEmpty)
+    #expect(record.facts.step == "proving" && record.facts.operation == OperationID("reload-x-1"))
+    #expect(record.facts.scaled.map(\.workers) == [7])
+    #expect(record.resolved?.scaled(record.facts.scaled).settings.engines.first?.workers == 7)
+    // One from before the numbers of workers were written.
+    let text = String(decoding: record.bytes, as: UTF8.self)
+    let earlier = text.replacing(",\"scaled\":[{\"engine\":\"web\",\"workers\":7}]", with: "")
+    #expect(earlier != text)
+    #expect(try CrashRecord(bytes: Array(earlier.utf8)).facts.scaled.isEmpty)
   }
 
   @Test func oneThatNeedsALaterProgramIsRefused() throws {
