@@ -56,6 +56,14 @@ package final class Database {
 
   deinit { sqlite3_close_v2(handle) }
 
+  /// The write-ahead log stays when the last connection closes, and the next one writes over it from its beginning: a
+  /// commit then changes no file's size, and its sync waits for the data alone. Source: SQLITE_FCNTL_PERSIST_WAL.
+  package func keepLog() {
+    var on: Int32 = 1
+    // One that will not do it removes its log, which is as right.
+    _ = sqlite3_file_control(handle, "main", SQLITE_FCNTL_PERSIST_WAL, &on)
+  }
+
   static func error(_ handle: OpaquePointer, _ code: Int32) -> SQLiteError {
     SQLiteError(
       code: code, message: sqlite3_errmsg(handle).map { String(cString: $0) } ?? "", errno: sqlite3_system_errno(handle)

@@ -63,6 +63,7 @@ package final class DeployLedger {
   private static func connect(_ path: String) throws(SQLiteError) -> Database {
     let database = try Database(path: path)
     try database.run("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF")
+    database.keepLog()
     return database
   }
 

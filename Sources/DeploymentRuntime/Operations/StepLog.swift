@@ -10,7 +10,9 @@ package import Vocabulary
 /// the truth for recovery.
 ///
 /// - Whoever works on the operation holds a flock on it, so that others see whether somebody does.
-/// - Room for the records of a whole way back is set aside beforehand: a full disk stops nothing half-way.
+/// - Room for the records of a whole way back is set aside beforehand: a full disk stops nothing half-way. It is filled
+///   with blanks, which are no line: what is written over them needs no change of the file's size or blocks, so that
+///   fdatasync(2) waits for the data alone and not for the file system's journal. The record of the end cuts them off.
 /// - A line that was cut off by a crash is not there.
 package final class StepLog {
   package let path: String
@@ -19,17 +21,20 @@ package final class StepLog {
   private let effects: Effects
   /// Bytes that are known to be whole lines.
   private var size: Int64
+  /// What follows them may be the rest of a line whose write failed.
+  private var hasRest: Bool
 
   /// Bytes set aside. The way back takes less than 4 KiB; failures carry lines of programs.
   static let reserve: Int64 = 65_536
   /// A file with more than this is not one of ours.
   static let limit = 16 << 20
 
-  private init(path: String, file: Descriptor, lines: [LogLine], size: Int64, effects: Effects) {
+  private init(path: String, file: Descriptor, lines: [LogLine], size: Int64, hasRest: Bool, effects: Effects) {
     self.path = path
     self.file = file
     self.lines = lines
     self.size = size
+    self.hasRest = hasRest
     self.effects = effects
   }
 
@@ -50,8 +55,7 @@ package final class StepLog {
       try files.makeDirectory(directory, mode: 0o750)
       let file = try effects.perform(.write, path, planned: Descriptor(owning: -1)) { () throws(SystemError) in
         let file = try Descriptor.open(path, flags: O_RDWR | O_CREAT, mode: 0o640)
-        // Where the file system cannot set room aside there is none to be had.
-        _ = cl_reserve(file.raw, reserve)
+        try setAside(file, path)
         try retrying("write", path) { fsync(file.raw) }
         return file
       }
@@ -61,6 +65,17 @@ package final class StepLog {
       throw failure(error)
     }
   }
+
+  private static func setAside(_ file: Descriptor, _ path: String) throws(SystemError) {
+    guard try retrying("look at", path, { lseek(file.raw, 0, SEEK_END) }) == 0 else { return }
+    // Where the file system cannot set room aside there is none to be had.
+    guard cl_reserve(file.raw, reserve) == 0 else { return }
+    do throws(SystemError) {
+      try writeAll([UInt8](repeating: blank, count: Int(reserve)), to: file, path)
+    } catch { try retrying("cut", path) { ftruncate(file.raw, 0) } }
+  }
+
+  private static let blank = UInt8(ascii: " ")
 
   /// Takes up the log of an operation that has one.
   package static func open(_ layout: Layout, _ id: OperationID, effects: Effects) throws(StepFailure) -> StepLog {
@@ -79,10 +94,15 @@ package final class StepLog {
   }
 
   private static func taken(_ path: String, _ file: Descriptor, _ effects: Effects) throws(SystemError) -> StepLog {
-    guard effects.mode == .act else { return StepLog(path: path, file: file, lines: [], size: 0, effects: effects) }
+    guard effects.mode == .act else {
+      return StepLog(path: path, file: file, lines: [], size: 0, hasRest: false, effects: effects)
+    }
     try retrying("lock", path) { flock(file.raw, LOCK_EX | LOCK_NB) }
-    let reading = read(try readAll(file, path, limit: limit))
-    return StepLog(path: path, file: file, lines: reading.lines, size: reading.size, effects: effects)
+    let bytes = try readAll(file, path, limit: limit)
+    let reading = read(bytes)
+    let hasRest = bytes[Int(reading.size)...].contains { $0 != blank }
+    return StepLog(
+      path: path, file: file, lines: reading.lines, size: reading.size, hasRest: hasRest, effects: effects)
   }
 
   // MARK: Writing
@@ -95,7 +115,8 @@ package final class StepLog {
     bytes.append(UInt8(ascii: "\n"))
     let subject = "\(path): \(entry.word)\(entry.step.map { " \($0.rawValue)" } ?? "")"
     do throws(SystemError) {
-      try effects.perform(.record, subject) { () throws(SystemError) in try put(bytes) }
+      let isLast = if case .ended = entry { true } else { false }
+      try effects.perform(.record, subject) { () throws(SystemError) in try put(bytes, isLast: isLast) }
     } catch {
       throw StepFailure(.failed, error)
     }
@@ -103,18 +124,34 @@ package final class StepLog {
     lines.append(line)
   }
 
-  private func put(_ bytes: [UInt8]) throws(SystemError) {
+  private func put(_ bytes: [UInt8], isLast: Bool) throws(SystemError) {
+    let hadRest = hasRest
+    hasRest = true
     var rest = bytes[...]
     while !rest.isEmpty {
       let offset = Int(size) + bytes.count - rest.count
       rest = rest.dropFirst(
         try retrying("write", path) { rest.withUnsafeBytes { pwrite(file.raw, $0.baseAddress, $0.count, offset) } })
     }
-    // A longer line may have been cut off here.
-    if try retrying("look at", path, { lseek(file.raw, 0, SEEK_END) }) > Int(size) + bytes.count {
-      try retrying("write", path) { ftruncate(file.raw, Int(size) + bytes.count) }
+    let end = Int(size) + bytes.count
+    if isLast {
+      try retrying("cut", path) { ftruncate(file.raw, end) }
+    } else if hadRest {
+      try blankOut(from: end)
     }
     try retrying("write", path) { fdatasync(file.raw) }
+    hasRest = false
+  }
+
+  private func blankOut(from start: Int) throws(SystemError) {
+    let size = Int(try retrying("look at", path) { lseek(file.raw, 0, SEEK_END) })
+    var rest = [UInt8](repeating: Self.blank, count: max(0, size - start))[...]
+    while !rest.isEmpty {
+      rest = rest.dropFirst(
+        try retrying("write", path) {
+          rest.withUnsafeBytes { pwrite(file.raw, $0.baseAddress, $0.count, size - rest.count) }
+        })
+    }
   }
 
   // MARK: Reading

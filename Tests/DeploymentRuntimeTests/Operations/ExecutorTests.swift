@@ -106,7 +106,13 @@ import Vocabulary
     unlink(service.layout.ledger + "-shm")
     #expect(DeployHistory.read(service.layout).releases.first?.verdict == .good, "the logs are enough")
     #expect(service.complaints(FakeService.new).isEmpty, "\(service.complaints(FakeService.new))")
-    service.fixture.scratch.write("app/deploys/ledger.db", "no database at all, but long enough to be looked at")
+    let garbage = "no database at all, but long enough to be looked at"
+    service.fixture.scratch.write("app/deploys/ledger.db", garbage)
+    // Its log has all of it still, and mends it.
+    #expect(DeployLedger(service.layout, effects: Effects(.act, faults: nil)).lastSequence() == 1)
+    #expect(service.ledgerComplaints.isEmpty)
+    for suffix in ["-wal", "-shm"] { unlink(service.layout.ledger + suffix) }
+    service.fixture.scratch.write("app/deploys/ledger.db", garbage)
     let ledger = DeployLedger(service.layout, effects: Effects(.act, faults: nil))
     #expect(ledger.news.contains { $0.contains("was damaged") && $0.contains("made from the records") })
     #expect(ledger.lastSequence() == 1)
