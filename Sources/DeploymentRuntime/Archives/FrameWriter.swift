@@ -25,6 +25,16 @@ final class FrameWriter {
   private(set) var chunks: [ArchiveIndex.Chunk] = []
   /// Chunks whose frames are not all written; the last may still grow.
   private var open: [Open] = []
+  /// What is to be copied between frames that are still being compressed, in the archive's order.
+  private var copies: [Copy] = []
+  private var buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: FrameWriter.blockSize, alignment: 4_096)
+
+  private struct Copy {
+    let run: [ArchiveIndex.Chunk]
+    let file: Descriptor
+    /// As many frames are written before it.
+    let after: UInt64
+  }
 
   private struct Open {
     let key: Digest?
@@ -49,7 +59,10 @@ final class FrameWriter {
     block = UnsafeMutableRawBufferPointer(start: ca_framer_block(framer), count: Self.blockSize)
   }
 
-  deinit { ca_framer_end(framer) }
+  deinit {
+    ca_framer_end(framer)
+    buffer.deallocate()
+  }
 
   // MARK: In
 
@@ -121,25 +134,39 @@ final class FrameWriter {
   // MARK: Out
 
   /// Chunks that follow each other in another archive, byte by byte: large writes, not one for each chunk. `size`: what
-  /// they hold unpacked.
+  /// they hold unpacked. Frames before them that are not done yet do not hold up what is to be compressed after them.
   ///
   /// - Throws: `damaged` where they cannot be had: whoever can do without them does.
   func copy(_ run: [ArchiveIndex.Chunk], of file: Descriptor, size: UInt64) throws(ArchiveError) {
-    guard let first = run.first else { return }
-    try takeAll()
-    chunks += run.map {
+    guard !run.isEmpty else { return }
+    if used > 0 { try submit() }
+    copies.append(Copy(run: run, file: file, after: given))
+    taken += size
+    try take(wait: false)
+  }
+
+  /// Those whose turn it is.
+  private func copyDue() throws(ArchiveError) {
+    while let copy = copies.first, copy.after <= written {
+      copies.removeFirst()
+      try perform(copy)
+    }
+  }
+
+  private func perform(_ copy: Copy) throws(ArchiveError) {
+    guard let first = copy.run.first else { return }
+    chunks += copy.run.map {
       ArchiveIndex.Chunk(
         key: $0.key, offset: position + ($0.offset - first.offset), length: $0.length, digest: $0.digest)
     }
-    let length = run.reduce(0) { $0 + $1.length }
+    let length = copy.run.reduce(0) { $0 + $1.length }
     var done: UInt64 = 0
     while done < length {
-      // Between two blocks that are to be compressed this one is free.
-      let part = UnsafeMutableRawBufferPointer(rebasing: block[..<min(block.count, Int(length - done))])
+      let part = UnsafeMutableRawBufferPointer(rebasing: buffer[..<min(buffer.count, Int(length - done))])
       var count = 0
       do throws(SystemError) {
         count = try retrying("read", subject) {
-          pread(file.raw, part.baseAddress, part.count, off_t(first.offset + done))
+          pread(copy.file.raw, part.baseAddress, part.count, off_t(first.offset + done))
         }
       } catch { throw ArchiveError(subject, .damaged("an older archive, of which chunks are taken over: \(error)")) }
       if count == 0 {
@@ -148,12 +175,12 @@ final class FrameWriter {
       try write(UnsafeRawBufferPointer(rebasing: part[..<count]))
       done += UInt64(count)
     }
-    taken += size
   }
 
   /// All that came in is in the file.
   func takeAll() throws(ArchiveError) {
     if used > 0 { try submit() }
+    try copyDue()
     while written < given { try take(wait: true) }
   }
 
@@ -177,10 +204,11 @@ final class FrameWriter {
     }
   }
 
-  /// Writes the frames that are done; with `wait` at least one.
+  /// Writes the frames that are done, and what is to be copied between them; with `wait` at least one frame.
   private func take(wait: Bool) throws(ArchiveError) {
     var mustWait = wait
     while true {
+      try copyDue()
       var frame: UnsafeRawPointer?
       let length = ca_framer_take(framer, mustWait, &frame)
       if length == 0 { return }

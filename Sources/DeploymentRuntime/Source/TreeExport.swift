@@ -88,6 +88,8 @@ struct TreeExport {
 
   private struct Candidate: Sendable {
     let path: TreePath
+    /// Number of the directory it lies in, in the order they were met.
+    let directory: Int
     let isProgram: Bool
     let entry: KnownContents.Entry
   }
@@ -99,8 +101,21 @@ struct TreeExport {
     static let changed: Int32 = -1
   }
 
-  /// Files that one thread takes at a time: about those of one directory, in which only one thread can make names.
-  private static let batch = 64
+  /// Files that one thread takes at a time: those of one directory, in which only one thread can make names at a time, and
+  /// no more than this.
+  private static let batch = 1_024
+
+  private static func batches(_ candidates: [Candidate]) -> [Range<Int>] {
+    var batches: [Range<Int>] = []
+    var start = 0
+    for index in candidates.indices.dropFirst() {
+      guard index - start >= batch || candidates[index].directory != candidates[index - 1].directory else { continue }
+      batches.append(start..<index)
+      start = index
+    }
+    if start < candidates.count { batches.append(start..<candidates.count) }
+    return batches
+  }
 
   private func link(_ files: [GitFile], known: KnownContents, from: String) throws(SystemError)
     -> [TreePath: KnownContents.Entry]
@@ -109,18 +124,26 @@ struct TreeExport {
     let target = try Descriptor.open(directory, flags: O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
     var candidates: [Candidate] = []
     var made: Set<TreePath> = [.top]
+    var parent = TreePath.top
+    var directory = 0
+    // In the order of git's index: files of one directory follow each other.
     for file in files where file.kind == .file || file.kind == .program {
       guard let entry = known.entries[file.path], entry.object == file.object else { continue }
-      candidates.append(Candidate(path: file.path, isProgram: file.kind == .program, entry: entry))
-      try makeDirectories(file.path.parent, in: target, &made)
+      if file.path.parent != parent {
+        (parent, directory) = (file.path.parent, directory + 1)
+        try makeDirectories(parent, in: target, &made)
+      }
+      candidates.append(
+        Candidate(path: file.path, directory: directory, isProgram: file.kind == .program, entry: entry))
     }
     let outcomes = Outcomes(codes: .allocate(capacity: candidates.count))
     outcomes.codes.initialize(repeating: Outcomes.changed)
     defer { outcomes.codes.deallocate() }
     let all = candidates
+    let batches = Self.batches(all)
     let (sourceNumber, targetNumber) = (source.raw, target.raw)
-    Parallel.each(of: (all.count + Self.batch - 1) / Self.batch) { number in
-      for index in (number * Self.batch)..<min(all.count, (number + 1) * Self.batch) {
+    Parallel.each(of: batches.count) { number in
+      for index in batches[number] {
         outcomes.codes[index] = Self.link(all[index], from: sourceNumber, to: targetNumber)
       }
     }
