@@ -1,6 +1,7 @@
 """Activation of units that baton does not supervise: nginx, programs that do not start, units that are not there."""
 
 import subprocess
+import time
 
 from kit.runner import within
 from kit.waiting import wait_until
@@ -143,6 +144,45 @@ contains = "{contains}"
             self.assertEqual(status, 1)
             self.assertIn(reason, said)
             self.assertEqual(self.current(), "releases/r1")
+
+    def test_one_that_used_up_its_starts_is_started_all_the_same(self):
+        """systemd refuses the start that a restart ends in, and would leave the service down."""
+        self.unit("shop.service", "[Unit]\nStartLimitIntervalSec=1000\nStartLimitBurst=3\n" + UNIT)
+        self.settings(activate="restart")
+        self.start()
+        for _ in range(2):
+            self.machine.run("systemctl", "restart", "shop.service")
+        status, said = self.run_steps("activate", "check")
+        self.assertEqual(status, 0, said)
+        self.assertEqual(self.fetch(), "this is r2")
+
+    def seconds(self, *words):
+        """How long it takes at best, and what it said last."""
+        best = None
+        for _ in range(6):
+            began = time.monotonic()
+            status, said = self.run_steps(*words)
+            self.assertEqual(status, 0, said)
+            best = min(best or 60, time.monotonic() - began)
+        return best
+
+    def test_one_that_listens_is_waited_for_no_longer(self):
+        """A type that says nothing of being ready gets 300 ms to fail; who listens where it will be asked is through."""
+        self.unit("shop.service", "[Unit]\nStartLimitIntervalSec=0\n" + UNIT)
+        self.settings(activate="restart")
+        self.start()
+        self.assertLess(self.seconds("activate"), 0.3)
+        # A port of nobody's: it may still read its configuration.
+        self.settings(activate="restart", port=8099)
+        self.assertGreaterEqual(self.seconds("activate"), 0.3)
+
+    def test_one_that_gives_up_after_a_moment_is_no_activation(self):
+        self.start()
+        self.unit("shop.service", UNIT.replace("/usr/sbin/nginx", "/bin/sh -c 'sleep 0.15; exit 3' /usr/sbin/nginx"))  # SLEEPS
+        self.settings(activate="restart")
+        status, said = self.run_steps("activate")
+        self.assertEqual(status, 1, said)
+        self.assertRegex(said, "does not (run|stay up) after restart")
 
     def test_an_answer_of_another_unit_does_not_count(self):
         self.start()

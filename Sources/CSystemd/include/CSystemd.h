@@ -19,8 +19,11 @@
   F(sd_bus_message_read_basic) \
   F(sd_bus_message_read_strv) \
   F(sd_bus_message_at_end) \
+  F(sd_bus_message_skip) \
   F(sd_bus_message_unref) \
+  F(sd_bus_message_get_error) \
   F(sd_bus_call) \
+  F(sd_bus_call_async) \
   F(sd_bus_error_free) \
   F(sd_bus_match_signal) \
   F(sd_bus_slot_unref) \

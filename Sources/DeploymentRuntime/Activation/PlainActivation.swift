@@ -9,6 +9,12 @@ import Vocabulary
 struct PlainActivation {
   let operation: Operation
   let unit: ServiceUnit
+  private let bus: KeptBus
+
+  init(operation: Operation, unit: ServiceUnit) {
+    (self.operation, self.unit) = (operation, unit)
+    bus = KeptBus(unit.bus)
+  }
 
   /// For a unit that says nothing else: its stop and start time-outs are added.
   private static let margin = Duration.seconds(10)
@@ -25,15 +31,16 @@ struct PlainActivation {
       operation.facts.isExposed = true
       try operation.recordFacts()
     }
-    try activate(from: before)
+    try activate(from: before, isBack: isBack)
   }
 
-  /// The unit's job, its result, and the proof.
-  func activate(from before: UnitState?) throws(StepFailure) {
+  /// The unit's job, its result, and the proof. `isBack`: after a release that may have used up the unit's starts.
+  func activate(from before: UnitState?, isBack: Bool = true) throws(StepFailure) {
     let verb = verb(before)
     let begun = ProcessAge.now()
+    let mayBeUsedUp = isBack || before?.active != "active" || before?.restarts != 0
     try operation.effects.act(.bus, "\(verb.rawValue) \(unit.name)", planned: ()) { () throws(StepFailure) in
-      try perform(verb)
+      try perform(verb, before, forgets: mayBeUsedUp)
     }
     guard operation.effects.mode == .act, let before else { return }
     try prove(verb, before, since: begun)
@@ -47,12 +54,14 @@ struct PlainActivation {
   }
 
   func stop() throws(StepFailure) {
-    try operation.effects.act(.bus, "stop \(unit.name)", planned: ()) { () throws(StepFailure) in try perform(.stop) }
+    try operation.effects.act(.bus, "stop \(unit.name)", planned: ()) { () throws(StepFailure) in
+      try perform(.stop, nil, forgets: false)
+    }
   }
 
   func state() throws(StepFailure) -> UnitState? {
     guard operation.effects.mode == .act else { return nil }
-    return try bus { (bus) throws(BusError) in try UnitState(of: unit.name, bus) }
+    return try look()
   }
 
   private func refuseUnusable(_ state: UnitState?) throws(StepFailure) {
@@ -78,23 +87,27 @@ struct PlainActivation {
     }
   }
 
-  private func perform(_ verb: UnitVerb) throws(StepFailure) {
-    let result = try bus { (bus) throws(BusError) in
-      // A release that crashes at once used up all starts that the unit has; the one before must not pay for it. Where that
-      // is not allowed, or there is nothing to forget, the job below says how it went.
-      if verb != .stop { try? bus.resetFailed(unit.name) }
-      return try bus.perform(verb, unit.name, within: limit(bus))
+  /// `forgets`: how often it was started lately does not count. A release that crashes at once used up all starts that the
+  /// unit has; the one before must not pay for it.
+  private func perform(_ verb: UnitVerb, _ before: UnitState?, forgets: Bool) throws(StepFailure) {
+    let state = if let before { before } else { try look() }
+    let limit = limit(state)
+    let result = try asked(keeps: false) { (bus) throws(BusError) in
+      // Where that is not allowed, or there is nothing to forget, the job says how it went.
+      if forgets { try? bus.resetFailed(unit.name) }
+      return try bus.perform(verb, unit.name, within: limit)
     }
     guard result != .done else { return }
+    // Of a unit that ran well it is not asked beforehand: polkit takes as long for that as for the job.
+    if verb != .stop, !forgets, try look().result == "start-limit-hit" {
+      return try perform(verb, before, forgets: true)
+    }
     throw failed("\(verb.rawValue) of \(unit.name) ended with \"\(result)\"")
   }
 
-  private func limit(_ bus: SystemBus) throws(BusError) -> Duration {
-    let path = try bus.loadUnit(unit.name)
-    var sum = Self.margin
-    for name in ["TimeoutStopUSec", "TimeoutStartUSec"] {
-      let time = (try? bus.long(.service(name), of: path)) ?? 90_000_000
-      sum = sum + .microseconds(Int64(clamping: min(time, 3_600_000_000)))
+  private func limit(_ state: UnitState) -> Duration {
+    let sum = [state.stopTime, state.startTime].reduce(Self.margin) {
+      $0 + .microseconds(Int64(clamping: min($1, 3_600_000_000)))
     }
     return min(sum, Self.longest)
   }
@@ -142,7 +155,7 @@ struct PlainActivation {
       if ListeningUnit.isListening(urls, in: first.cgroup), !ProcessAge.hasOlder(than: begun, in: first.cgroup) {
         break
       }
-      try operation.wait(until: min(settled, .monotonicNow() + .milliseconds(10)), ignoringAbort: true)
+      try operation.wait(until: min(settled, .monotonicNow() + .milliseconds(3)), ignoringAbort: true)
     }
     let now = try state(mustRunAfter: verb)
     if now.active != "active" || now.restarts > first.restarts {
@@ -151,7 +164,7 @@ struct PlainActivation {
   }
 
   private func state(mustRunAfter verb: UnitVerb) throws(StepFailure) -> UnitState {
-    let now = try bus { (bus) throws(BusError) in try UnitState(of: unit.name, bus) }
+    let now = try look()
     if now.active == "failed" || now.active == "inactive" {
       throw failed("\(unit.name) does not run after \(verb.rawValue): \(now.text)")
     }
@@ -160,7 +173,7 @@ struct PlainActivation {
 
   /// While it is asked: it must still run, and the ports that are asked must be its own.
   func isStill(_ first: UnitState) throws(StepFailure) {
-    let now = try bus { (bus) throws(BusError) in try UnitState(of: unit.name, bus) }
+    let now = try look()
     if !now.isUp { throw failed("\(unit.name) runs no longer: \(now.text)") }
     if now.restarts > first.restarts {
       throw failed(
@@ -179,13 +192,43 @@ struct PlainActivation {
       lines: UnitJournal(operation, unit.name).lastLines())
   }
 
-  private func bus<Answer>(_ body: (SystemBus) throws(BusError) -> Answer) throws(StepFailure) -> Answer {
+  private func look() throws(StepFailure) -> UnitState {
+    try asked(keeps: true) { (bus) throws(BusError) in try UnitState(of: unit.name, bus) }
+  }
+
+  /// `keeps`: nothing but questions is in `body`, and they may be asked again over a new connection.
+  private func asked<Answer>(
+    keeps: Bool, _ body: (SystemBus) throws(BusError) -> Answer
+  ) throws(StepFailure) -> Answer {
     do throws(BusError) {
-      return try body(SystemBus(unit.bus))
+      return try bus.with(keeps: keeps, body)
     } catch {
       throw StepFailure(
         .failed, "cannot \(error.attempt): \(error.message)", next: error.remedy,
         lines: error.name == nil ? [] : UnitJournal(operation, unit.name).lastLines())
+    }
+  }
+}
+
+/// One connection for the questions of one activation: making one takes as long as all that is asked over it.
+private final class KeptBus {
+  private let address: SystemBus.Address
+  private var connection: SystemBus?
+
+  init(_ address: SystemBus.Address) { self.address = address }
+
+  func with<Answer>(
+    keeps: Bool, _ body: (SystemBus) throws(BusError) -> Answer
+  ) throws(BusError) -> Answer {
+    let kept = connection
+    let bus = if let kept { kept } else { try SystemBus(address) }
+    // A connection over which jobs were listened for goes on hearing of all of them.
+    connection = keeps ? bus : nil
+    do throws(BusError) { return try body(bus) } catch {
+      connection = nil
+      // It may have been cut off since, which says nothing of the unit.
+      guard error.name == nil, keeps, kept != nil else { throw error }
+      return try with(keeps: keeps, body)
     }
   }
 }

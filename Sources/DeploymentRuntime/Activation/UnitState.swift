@@ -19,22 +19,32 @@ package struct UnitState: Hashable, Sendable {
   /// `/system.slice/x.service`; empty while it has none.
   package let cgroup: String
 
+  /// How long it may take to stop and then to start, by its own settings, in microseconds each.
+  package let stopTime: UInt64
+  package let startTime: UInt64
+
   package init(of name: String, _ bus: SystemBus) throws(BusError) {
     let unit = try bus.loadUnit(name)
-    load = try bus.string(.unit("LoadState"), of: unit)
-    active = try bus.string(.unit("ActiveState"), of: unit)
-    sub = try bus.string(.unit("SubState"), of: unit)
-    guard load == "loaded", name.hasSuffix(".service") else {
+    let common = try bus.values(
+      [.string(.unit("LoadState")), .string(.unit("ActiveState")), .string(.unit("SubState"))]
+        + (name.hasSuffix(".service") ? Self.ofServices : []), of: unit)
+    (load, active, sub) = (common[0].string, common[1].string, common[2].string)
+    let service = Array(common.dropFirst(3))
+    guard load == "loaded", service.count == Self.ofServices.count else {
       (mainPID, invocation, restarts, result, type, cgroup) = (0, [], 0, "", "", "")
+      (stopTime, startTime) = (90_000_000, 90_000_000)
       return
     }
-    mainPID = try bus.unsigned(.service("MainPID"), of: unit)
-    invocation = try bus.bytes(.unit("InvocationID"), of: unit)
-    restarts = try bus.unsigned(.service("NRestarts"), of: unit)
-    result = try bus.string(.service("Result"), of: unit)
-    type = try bus.string(.service("Type"), of: unit)
-    cgroup = try bus.string(.service("ControlGroup"), of: unit)
+    (mainPID, invocation, restarts) = (service[0].unsigned, service[1].bytes, service[2].unsigned)
+    (result, type, cgroup) = (service[3].string, service[4].string, service[5].string)
+    (stopTime, startTime) = (service[6].long, service[7].long)
   }
+
+  private static let ofServices: [PropertyQuestion] = [
+    .unsigned(.service("MainPID")), .bytes(.unit("InvocationID")), .unsigned(.service("NRestarts")),
+    .string(.service("Result")), .string(.service("Type")), .string(.service("ControlGroup")),
+    .long(.service("TimeoutStopUSec")), .long(.service("TimeoutStartUSec")),
+  ]
 
   /// Something of it runs, or is about to.
   package var isUp: Bool { ["active", "reloading", "activating"].contains(active) }

@@ -103,7 +103,7 @@ public final class SystemBus {
     case unsigned(UInt32)
   }
 
-  private func append(_ argument: Argument, to message: OpaquePointer) -> Int32 {
+  func append(_ argument: Argument, to message: OpaquePointer) -> Int32 {
     switch argument {
     case .string(let text):
       return library.pointee.sd_bus_message_append_basic(message, CChar(UInt8(ascii: "s")), text)
@@ -145,6 +145,12 @@ struct MessageReader {
     while bytes.count < limit, let byte = basic("y", 0 as UInt8) { bytes.append(byte) }
     return library.pointee.sd_bus_message_exit_container(message) >= 0 ? bytes : nil
   }
+
+  /// Of the array or structure that is being read.
+  var isAtEnd: Bool { library.pointee.sd_bus_message_at_end(message, 0) != 0 }
+
+  /// What else is in it.
+  func skipRest() { while !isAtEnd, library.pointee.sd_bus_message_skip(message, nil) >= 0 {} }
 
   func strings() -> [String]? {
     var list: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?

@@ -78,6 +78,26 @@ extension SystemBus {
     try value(property, at: unit.description, "ay") { $0.bytes(atMost: 64) }
   }
 
+  /// Commands of a unit, such as `ExecStart`: of each the program and its arguments as systemd calls it. At most 64 of each.
+  public func commands(_ property: UnitProperty, of unit: UnitPath) throws(BusError) -> [[String]] {
+    let type = "(sasbttttuii)"
+    return try value(property, at: unit.description, "a\(type)") { reader in
+      reader.inside("a", type) { () -> [[String]]? in
+        var commands: [[String]] = []
+        while commands.count < 64, !reader.isAtEnd {
+          let words = reader.inside("r", String(type.dropFirst().dropLast())) { () -> [String]? in
+            guard let program = reader.string(), let words = reader.strings() else { return nil }
+            reader.skipRest()
+            return [program] + words.dropFirst()
+          }
+          guard let words else { return nil }
+          commands.append(words)
+        }
+        return commands
+      }
+    }
+  }
+
   func value<Value>(
     _ property: UnitProperty, at path: String, _ type: String, read: (MessageReader) -> Value?
   ) throws(BusError) -> Value {
