@@ -190,7 +190,10 @@ extension KnownKey {
       Entry(.duration(Self.someTime), .value("\"30m\""), "For each question to the repository, and each fetch.")
     case .deployUser:
       Entry(.text, .value("\"baton-deploy\""), "Deploys, builds and hooks run as this user, who owns the releases.")
-    case .deployUnit: Entry(.text, .words("baton@NAME.service"), "The systemd unit that runs the service.")
+    case .deployUnit:
+      Entry(
+        .text, .words("baton@NAME.service"),
+        "The systemd unit that runs the service. One of your own has to name DIRECTORY/current.")
     case .deployActivate:
       Entry(
         .choice(Settings.Deploy.Activation.allCases.map(\.rawValue)), .value("\"reload\""),

@@ -99,6 +99,27 @@ class Restarted(unittest.TestCase):
             it.version("v1")
             self.assertNotEqual(it.run("deploy", "demo", "--no-rollback", check=False).returncode, 0)
 
+    def test_a_unit_that_runs_from_elsewhere_is_refused_with_the_remedy(self):
+        with deployed() as it:
+            plain(it, "shop.service", SEED_UNIT, activate="restart")
+            it.first("v1")
+            self.assertEqual(it.run("preflight", "demo", "--json", check=False).returncode, 0)
+            # What no deploy replaces: it would answer well after every one, with the old code.
+            it.machine.run("cp", f"{DIRECTORY}/current/main", "/srv/main")
+            plain(it, "shop.service", SEED_UNIT.replace(f"{DIRECTORY}/current", "/srv"), activate="restart")
+            it.machine.run("systemctl", "restart", "shop.service")
+            old = it.names("releases")
+            it.version("v2")
+            done = it.fails()
+            self.assertIn("starts /srv/main", done.stderr)
+            self.assertIn("baton adopt", done.stderr)
+            self.assertEqual(it.names("releases"), old)
+            # A link to it, as an adoption makes one, is as good as its own name.
+            it.machine.run("ln", "-s", f"{DIRECTORY}/current", "/srv/app")
+            plain(it, "shop.service", SEED_UNIT.replace(f"{DIRECTORY}/current", "/srv/app"), activate="restart")
+            it.deploys()
+            self.assertEqual(it.answered_by(), "v2")
+
     def test_a_unit_that_does_not_exist_is_refused_before_anything_is_begun(self):
         with deployed() as it:
             it.first("v1")

@@ -53,6 +53,8 @@ package struct PreflightStep: OperationStep {
     let always = [
       Check("directory") { DirectoryCheck.look($0) }, Check("clock") { ClockCheck.look($0) },
       Check("half-done") { Self.halfDone($0) }, unit,
+      // To go back is allowed all the same, and before an adoption nothing can run from there.
+      Check("program") { ProgramCheck.look($0, isWaived: wishes.kind == .rollback) },
     ]
     switch wishes.kind {
     case .deploy:
@@ -65,7 +67,7 @@ package struct PreflightStep: OperationStep {
         ]
     // To go back is allowed at any time.
     case .rollback: checks = always + [target]
-    case .adopt: checks = always + [target]
+    case .adopt: checks = always.filter { $0.name != "program" } + [target]
     }
   }
 
