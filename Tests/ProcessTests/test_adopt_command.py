@@ -135,6 +135,14 @@ class Adopt(unittest.TestCase):
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertIn("fails before anything is changed", done.stderr)
 
+    def test_what_is_shown_names_the_backup_that_is_there(self):
+        with service() as it:
+            done = it.baton("adopt")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            shown = it.baton("show", "last", "--no-log").stdout
+            (name,) = [line.split()[1] for line in shown.splitlines() if line.startswith("backup ")]
+            self.assertEqual([name], os.listdir(it.app / "backups"))
+
     def test_undone_its_release_is_good_no_more(self):
         with service() as it:
             release = json.loads(it.baton("adopt", "--json").stdout)["release"]

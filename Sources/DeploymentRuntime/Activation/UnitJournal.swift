@@ -1,12 +1,12 @@
 import Deployment
-import Vocabulary
+package import Vocabulary
 
 /// What the journal has of a unit, through journalctl(1): the deploy user reads it as a member of systemd-journal.
-struct UnitJournal {
+package struct UnitJournal {
   private let operation: Operation
   private let unit: String
 
-  init(_ operation: Operation, _ unit: String) {
+  package init(_ operation: Operation, _ unit: String) {
     self.operation = operation
     self.unit = unit
   }
@@ -14,6 +14,26 @@ struct UnitJournal {
   /// The last ones, oldest first; nothing where it cannot be read.
   func lastLines(_ count: Int = 15) -> [String] {
     lines(["-n", "\(count)", "-o", "cat"]).map { $0.suffix(count).map { String($0.prefix(500)) } } ?? []
+  }
+
+  /// The last ones since then, by the clock that does not jump, oldest first: `app[7]: it broke`.
+  package func lines(since begin: Instant, atMost count: Int) -> [String] {
+    Self.texts(of: lines(["-b", "-n", "\(count)", "--no-hostname", "-o", "short-monotonic"]) ?? [], since: begin)
+      .suffix(count).map { String($0.prefix(500)) }
+  }
+
+  /// Without their times. A line without one belongs to the entry before it.
+  static func texts(of lines: [String], since begin: Instant) -> [String] {
+    var texts: [String] = []
+    var isLate = false
+    for line in lines {
+      let time = time(of: line)
+      if let time { isLate = time >= begin }
+      guard isLate else { continue }
+      let text = time == nil ? Substring(line) : line.drop { $0 != "]" }.dropFirst()
+      texts.append(String(text.drop { $0 == " " }))
+    }
+    return texts
   }
 
   /// How many entries of priority error or worse there are since then, by the clock that does not jump; nil where nobody can

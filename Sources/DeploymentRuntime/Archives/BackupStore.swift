@@ -70,6 +70,11 @@ package struct BackupStore {
     !name.hasPrefix(".") && !name.contains("/") && (name.hasSuffix(".tar.zst") || name.hasSuffix(".tar.gz"))
   }
 
+  /// The names that an archive of a release, made by this operation, may have.
+  package static func names(of release: ReleaseID, by operation: OperationID) -> [String] {
+    [Settings.Deploy.Backup.Format.zst, .gz].map { "\(release)_\(operation).tar.\($0.rawValue)" }
+  }
+
   // MARK: Making one
 
   /// An archive that was made, or found.

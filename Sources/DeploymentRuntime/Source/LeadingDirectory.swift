@@ -4,6 +4,9 @@ import Vocabulary
 
 /// The one directory that everything in an archive lies below, as `git archive --prefix` and the downloads of forges make
 /// them. A release begins below it, unless the settings name paths in it.
+///
+/// The archive is read once more for this, before it is unpacked: whether a link in it leads outside hangs on where it
+/// comes to lie.
 enum LeadingDirectory {
   static func find(in archive: ArchiveSource, _ operation: Operation) throws(StepFailure) -> TreePath? {
     guard case .path = archive else { return nil }

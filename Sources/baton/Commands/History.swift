@@ -49,9 +49,22 @@ struct OperationText {
   let summary: OperationSummary
   let isRunning: Bool
 
+  /// Its name in `backups/`.
+  let backup: String?
+
   init(_ summary: OperationSummary, _ layout: Layout) {
     self.summary = summary
+    backup = Self.backup(summary, layout)
     isRunning = summary.outcome == nil && StepLog.isAlive(layout, summary.operation)
+  }
+
+  /// The plain copy that an adoption makes becomes an archive when all is well, after its last record.
+  private static func backup(_ summary: OperationSummary, _ layout: Layout) -> String? {
+    guard summary.intent.kind == .adopt, let release = summary.facts.release else { return summary.facts.backup }
+    let archive = BackupStore.names(of: release, by: summary.operation).first {
+      ((try? FileFacts.ifPresent("\(layout.backups)/\($0)")) ?? nil) != nil
+    }
+    return archive ?? summary.facts.backup
   }
 
   /// How it stands, in one word, and what it looks like.

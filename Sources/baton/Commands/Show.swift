@@ -81,7 +81,7 @@ struct Show: ParsableCommand {
     fact("release", summary.facts.release?.text)
     fact("previous", summary.facts.previous?.text)
     fact("commit", summary.facts.commit)
-    fact("backup", summary.facts.backup)
+    fact("backup", text.backup)
     fact("migrations", summary.facts.migrations.joined(separator: ", "))
     fact(
       "began",

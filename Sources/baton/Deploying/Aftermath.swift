@@ -14,21 +14,11 @@ enum Aftermath {
   private static let lines = 20
 
   /// The unit's latest lines since the operation began.
-  static func journal(_ outcome: OperationOutcome, _ operation: Operation, since seconds: Int64) -> [String] {
+  static func journal(_ outcome: OperationOutcome, _ operation: Operation, since begin: Instant) -> [String] {
     guard outcome.exitStatus != 0, let step = outcome.step, explained.contains(step),
       access("/run/systemd/journal/socket", F_OK) == 0
     else { return [] }
-    var run = CommandRun(
-      [
-        "journalctl", "--quiet", "--no-pager", "--no-hostname", "--output=short", "--lines=\(lines)",
-        "--since=@\(seconds)", "--unit=\(operation.deploy.unit)",
-      ], in: "/", environment: operation.plainEnvironment)
-    run.isReading = true
-    run.ignoresAbort = true
-    run.timeout = .seconds(5)
-    run.output = .captured(limit: 1 << 20)
-    guard let result = try? run.run(operation), result.hasSucceeded else { return [] }
-    return String(decoding: result.captured, as: UTF8.self).split(separator: "\n").suffix(lines).map(String.init)
+    return UnitJournal(operation, operation.deploy.unit).lines(since: begin, atMost: lines)
   }
 
   /// Lets `baton-bake@NAME.service` end the bake.

@@ -19,7 +19,7 @@ struct OperationHost {
     }
     let masker = service.masker((try? secrets.get()) ?? Secrets())
     let news = OperationNewsLog(layout, id, mask: { masker.mask($0) })
-    let began = Int64(time(nil))
+    let began = Instant.monotonicNow()
     let outcome: OperationOutcome
     var journal: [String] = []
     // Open to the last word, so that others see that it is still to come.

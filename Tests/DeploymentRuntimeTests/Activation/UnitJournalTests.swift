@@ -12,4 +12,15 @@ import Vocabulary
       #expect(UnitJournal.time(of: other) == nil, "\(other)")
     }
   }
+
+  @Test func linesOfBeforeAreLeftOut() {
+    let lines = [
+      "[    9.000000] old[1]: before", "               goes on", "[   10.000000] app[7]: first", "           goes on",
+      "[   11.500000] app[7]: [warn] last",
+    ]
+    let late = ["app[7]: first", "goes on", "app[7]: [warn] last"]
+    #expect(UnitJournal.texts(of: lines, since: .zero + .seconds(10)) == late)
+    #expect(UnitJournal.texts(of: lines, since: .zero + .seconds(12)).isEmpty)
+    #expect(UnitJournal.texts(of: ["               of an entry cut off"], since: .zero).isEmpty)
+  }
 }
