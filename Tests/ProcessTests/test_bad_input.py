@@ -186,9 +186,12 @@ class Builds(Served):
     def test_one_that_talks_without_end_fills_no_disk(self):
         with self.served() as deploy:
             deploy.version("loud")
-            deploy.deploy["build"] = [["sh", "-c", "yes 'a line of a build that does not know when to stop' | head -c 80M; exit 3"]]
+            # Long lines: it is the bytes that are bounded, and each line costs the reader.
+            words = "yes \"$(head -c 1500 /dev/zero | tr '\\0' x)\" | head -c 80M; exit 3"
+            deploy.deploy["build"] = [["sh", "-c", words]]
             self.refused(deploy, says="exit status 3")
             (log,) = [path for path in (deploy.directory / "deploys" / deploy.operations()[-1]).glob("output.log")]
+            self.assertIn(b"the rest is left out", log.read_bytes()[-1 << 20:])
             self.assertLess(log.stat().st_size, 70 << 20)
 
     def test_one_whose_program_is_missing_or_not_executable(self):
