@@ -137,6 +137,7 @@ extension Name {
 
 extension ServiceName: JSONValue {}
 extension EngineName: JSONValue {}
+extension LeaseName: JSONValue {}
 extension SocketName: JSONValue {}
 
 extension GenerationID: JSONValue {

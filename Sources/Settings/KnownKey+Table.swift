@@ -89,6 +89,13 @@ extension KnownKey {
       Entry(
         .integer(1...1_000_000_000_000), .words("any"), "A worker that says requests=N, as many or more, is replaced.")
 
+    case .engineLease:
+      Entry(.text, .words("runs on every host"), "It runs only while this host has the lease of that name.")
+    case .engineStandby:
+      Entry(
+        .choice(Settings.Standby.allCases.map(\.rawValue)), .value("\"cold\""),
+        "Whether hosts without the lease start it all the same, to be told when it may work.")
+
     case .proveSocket: Entry(.text, .required, "The socket through which it is asked; one of the engine's, not UDP.")
     case .provePath: Entry(.text, .value("\"/\""), "The path asked for.")
     case .proveHost: Entry(.text, .value("\"localhost\""), "The Host header.")
@@ -182,6 +189,22 @@ extension KnownKey {
     case .stageTimeout:
       Entry(.duration(Self.upToDay), .words("1/10 of shutdown.timeout"), "At most, for this stage.")
     case .stageRun: Entry(.commands, .value("[]"), "Commands run in order when the stage's engines are gone.")
+
+    case .leasesTimeToLive:
+      Entry(.duration(.seconds(1)...Self.day), .value("\"30s\""), "How soon another host may go on after a crash.")
+    case .leasesMargin:
+      Entry(
+        .duration(.milliseconds(100)...Self.day), .words("a quarter of ttl, 30s at most"),
+        "How long before the end of an unproven lease its engine gets TERM.")
+    case .leasesPoll:
+      Entry(
+        .duration(.milliseconds(100)...Self.day), .value("\"5s\""),
+        "How long a host that waits asks nothing, at most, if nobody wakes it.")
+    case .redisURL: Entry(.redisURL, .words("url-file"), "The Redis that keeps the leases of several hosts.")
+    case .redisURLFile: Entry(.path, .words("url"), "A file that holds the URL alone, for one with a password.")
+    case .databaseURL:
+      Entry(.postgresURL, .words("url-file"), "The PostgreSQL that keeps the leases of several hosts, without [redis].")
+    case .databaseURLFile: Entry(.path, .words("url"), "A file that holds the URL alone, for one with a password.")
 
     case .deployRepository:
       Entry(.text, .words("none; releases come by --from"), "What git fetches from: a URL or a path.")

@@ -41,6 +41,8 @@ package enum KnownKey: String, CaseIterable, Hashable, Sendable {
   case engineMemoryLimit = "engine.memory-limit"
   case engineMaxAge = "engine.max-age"
   case engineMaxRequests = "engine.max-requests"
+  case engineLease = "engine.lease"
+  case engineStandby = "engine.standby"
 
   case proveSocket = "prove.socket"
   case provePath = "prove.path"
@@ -107,6 +109,16 @@ package enum KnownKey: String, CaseIterable, Hashable, Sendable {
 
   case stageTimeout = "stage.timeout"
   case stageRun = "stage.run"
+
+  case leasesTimeToLive = "leases.ttl"
+  case leasesMargin = "leases.margin"
+  case leasesPoll = "leases.poll"
+
+  case redisURL = "redis.url"
+  case redisURLFile = "redis.url-file"
+
+  case databaseURL = "database.url"
+  case databaseURLFile = "database.url-file"
 
   case deployRepository = "deploy.repository"
   case deployRef = "deploy.ref"
@@ -182,12 +194,14 @@ package enum KnownKey: String, CaseIterable, Hashable, Sendable {
   /// A table of the file in which keys stand.
   package enum Section: String, CaseIterable, Hashable, Sendable {
     case service, socket, engine, prove, ready, watchdog, restart, drain, limits, handover, trial, shutdown, stage
+    case leases, redis, database
     case deploy, checklist, health, check, json, bake, migrate, backup
 
     /// As documentation writes it.
     package var title: String {
       switch self {
-      case .service, .handover, .shutdown, .deploy, .health, .bake, .migrate, .backup: "[\(rawValue)]"
+      case .service, .handover, .shutdown, .leases, .redis, .database, .deploy, .health, .bake, .migrate, .backup:
+        "[\(rawValue)]"
       case .socket, .engine: "[\(rawValue).NAME]"
       case .prove, .ready, .watchdog, .restart, .drain, .limits: "[engine.NAME.\(rawValue)]"
       case .trial: "[handover.trial]"
@@ -249,6 +263,8 @@ extension KnownKey {
     /// What curl may ask.
     case checkedURL
     case databaseURL
+    case redisURL
+    case postgresURL
     case variable
     /// A text, an integer or a boolean.
     case scalar
@@ -291,6 +307,8 @@ extension KnownKey {
       case .windows: "a list of times such as \"Mon-Fri 02:00-05:00\""
       case .statuses: "a status from 100 to 599, or a list of them"
       case .checkedURL: "an http:// or https:// URL, or \"unix:SOCKET:/PATH\""
+      case .redisURL: "\"redis://HOST[:PORT][/DB]\", with USER:PASSWORD@ in front, or \"redis+unix:///PATH\""
+      case .postgresURL: "\"postgres://HOST[:PORT]/DATABASE\", with USER:PASSWORD@ in front"
       case .databaseURL: "\"postgres://...\" or \"sqlite:///PATH\""
       case .variable: "a name of letters, digits and _"
       case .scalar: "a text, an integer, true or false"

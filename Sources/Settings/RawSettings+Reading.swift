@@ -1,6 +1,7 @@
 extension RawSettings {
   private static let sections = [
-    "service", "socket", "engine", "handover", "shutdown", "deploy", "health", "bake", "migrate", "backup",
+    "service", "socket", "engine", "handover", "shutdown", "leases", "redis", "database", "deploy", "health", "bake",
+    "migrate", "backup",
   ]
 
   /// Mirrors the root table of a file. Wrong types and unknown keys go to `findings`.
@@ -11,6 +12,10 @@ extension RawSettings {
       case "service": service = Self.section(entry, .service, findings).map { Service($0) }
       case "handover": handover = Self.section(entry, .handover, findings).map { Handover($0) }
       case "shutdown": shutdown = Self.section(entry, .shutdown, findings).map { Shutdown($0) }
+      case "leases": leases = Self.section(entry, .leases, findings).map { Leases($0) }
+      case "redis": redis = Self.section(entry, .redis, findings).map { Store($0, .redisURL, .redisURLFile) }
+      case "database":
+        database = Self.section(entry, .database, findings).map { Store($0, .databaseURL, .databaseURLFile) }
       case "deploy": deploy = Self.section(entry, .deploy, findings).map { Deploy($0) }
       case "health": health = Self.section(entry, .health, findings).map { Health($0) }
       case "bake": bake = Self.section(entry, .bake, findings).map { Bake($0) }
@@ -64,8 +69,8 @@ extension RawSettings {
   private static func unknown(_ entry: TomlEntry, _ findings: Findings) {
     let isTable = if case .table = entry.node.value { true } else { false }
     let known =
-      "known are [service], [socket.NAME], [engine.NAME], [handover], [shutdown], [deploy], "
-      + "[health], [bake], [migrate] and [backup]"
+      "known are [service], [socket.NAME], [engine.NAME], [handover], [shutdown], [leases], [redis], [database], "
+      + "[deploy], [health], [bake], [migrate] and [backup]"
     let sections = KnownKey.allCases.filter { $0.name == entry.key && $0.section != .limits }.map { $0.section.title }
     let hint =
       NearestWord.to(entry.key, among: Self.sections).map { "did you mean [\($0)]?" }
@@ -133,6 +138,8 @@ extension RawSettings.Engine {
     memoryLimit = table.text(.engineMemoryLimit)
     maxAge = table.text(.engineMaxAge)
     maxRequests = table.integer(.engineMaxRequests)
+    lease = table.text(.engineLease)
+    standby = table.text(.engineStandby)
     table.finish()
   }
 
@@ -251,6 +258,26 @@ extension RawSettings.Handover {
     guard let node = trial.take(.trialCheck) else { return nil }
     if case .text(let text) = node.value { return .url(Located(text, at: node.position)) }
     return trial.texts(in: node, .trialCheck).map { .command($0) }
+  }
+}
+
+extension RawSettings.Leases {
+  fileprivate init(_ table: TableReader) {
+    var table = table
+    timeToLive = table.text(.leasesTimeToLive)
+    margin = table.text(.leasesMargin)
+    poll = table.text(.leasesPoll)
+    table.finish()
+  }
+}
+
+extension RawSettings.Store {
+  fileprivate init(_ table: TableReader, _ url: KnownKey, _ file: KnownKey) {
+    var table = table
+    position = table.position
+    self.url = table.text(url)
+    urlFile = table.text(file)
+    table.finish()
   }
 }
 

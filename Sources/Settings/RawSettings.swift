@@ -11,6 +11,9 @@ struct RawSettings {
   var engines: [Engine] = []
   var handover: Handover?
   var shutdown: Shutdown?
+  var leases: Leases?
+  var redis: Store?
+  var database: Store?
   var deploy: Deploy?
   var health: Health?
   var bake: Bake?
@@ -63,6 +66,8 @@ struct RawSettings {
     var memoryLimit: Text?
     var maxAge: Text?
     var maxRequests: Number?
+    var lease: Text?
+    var standby: Text?
   }
 
   struct Prove {
@@ -138,5 +143,18 @@ struct RawSettings {
   struct Stage {
     var timeout: Text?
     var run: [Command] = []
+  }
+
+  struct Leases {
+    var timeToLive: Text?
+    var margin: Text?
+    var poll: Text?
+  }
+
+  /// `[redis]`, `[database]`
+  struct Store {
+    var position: Position
+    var url: Text?
+    var urlFile: Text?
   }
 }

@@ -80,6 +80,9 @@ extension TOMLWriter {
     settings.engines.forEach { write($0) }
     write(settings.handover)
     write(settings.shutdown)
+    if settings.leases != Settings.Leases() || settings.engines.contains(where: { $0.lease != nil }) {
+      write(settings.leases)
+    }
     if let deploy = settings.deploy { write(deploy) }
   }
 
@@ -125,6 +128,8 @@ extension TOMLWriter {
     pair(.engineMemoryLimit, optional: engine.recycling.memory?.text)
     if let age = engine.recycling.age { pair(.engineMaxAge, duration(age)) } else { absent(.engineMaxAge) }
     if let most = engine.recycling.requests { pair(.engineMaxRequests, "\(most)") } else { absent(.engineMaxRequests) }
+    pair(.engineLease, optional: engine.lease?.rawValue)
+    if engine.lease != nil { pair(.engineStandby, TomlText.quoted(engine.standby.rawValue)) }
     if engine.prove == nil { absent(.engineProve) }
     if engine.watchdog == nil { absent(.engineWatchdog) }
     if engine.limits.isEmpty { absent(.engineLimits) }
@@ -228,6 +233,23 @@ extension TOMLWriter {
       header("shutdown", name)
       pair(.stageTimeout, duration(time), path: ["shutdown.\(name)"])
       pair(.stageRun, "[" + commands.map { TomlText.list($0) }.joined(separator: ", ") + "]")
+    }
+  }
+
+  private mutating func write(_ leases: Settings.Leases) {
+    header("leases")
+    pair(.leasesTimeToLive, duration(leases.timeToLive))
+    if let margin = leases.margin { pair(.leasesMargin, duration(margin)) } else { absent(.leasesMargin) }
+    pair(.leasesPoll, duration(leases.poll))
+    // For people without what may be secret in it.
+    switch leases.store {
+    case .local: break
+    case .redis(let url):
+      header("redis")
+      pair(.redisURL, TomlText.quoted(origins == nil ? url : leases.store.shown), path: ["redis.url-file"])
+    case .postgres(let url):
+      header("database")
+      pair(.databaseURL, TomlText.quoted(origins == nil ? url : leases.store.shown), path: ["database.url-file"])
     }
   }
 

@@ -11,18 +11,20 @@ package struct Settings: Hashable, Sendable {
   package var engines: [Engine]
   package var handover: Handover
   package var shutdown: Shutdown
+  package var leases: Leases
   /// nil without `[deploy]`, and always for batond, which has no use for it.
   package var deploy: Deploy?
 
   package init(
     service: Service, sockets: [Socket], engines: [Engine], handover: Handover, shutdown: Shutdown,
-    deploy: Deploy? = nil
+    leases: Leases = Leases(), deploy: Deploy? = nil
   ) {
     self.service = service
     self.sockets = sockets
     self.engines = engines
     self.handover = handover
     self.shutdown = shutdown
+    self.leases = leases
     self.deploy = deploy
   }
 
@@ -101,13 +103,16 @@ package struct Settings: Hashable, Sendable {
     package var recycling: Recycling
     package var user: String?
     package var group: String?
+    /// It runs only where this is held.
+    package var lease: LeaseName?
+    package var standby: Standby
 
     package init(
       name: EngineName, command: [String], workers: Int, sockets: [SocketName], after: [EngineName],
       environment: [String: String], prove: Prove?, ready: Readiness, startTimeout: Duration, stopTimeout: Duration,
       watchdog: Watchdog?, restart: Restart, handover: HandoverKind, stage: Stage, drain: Drain, umask: UInt32,
       limits: [String: Limit], user: String?, group: String?, bounds: ResourceBounds = ResourceBounds(),
-      recycling: Recycling = Recycling()
+      recycling: Recycling = Recycling(), lease: LeaseName? = nil, standby: Standby = .cold
     ) {
       self.name = name
       self.command = command
@@ -130,6 +135,8 @@ package struct Settings: Hashable, Sendable {
       self.recycling = recycling
       self.user = user
       self.group = group
+      self.lease = lease
+      self.standby = standby
     }
   }
 

@@ -14,6 +14,7 @@ extension SettingsResolver {
         at: engine.name.position)
     }
     let workers = values.integer(engine.workers, .engineWorkers)
+    let lease = lease(engine)
     let resolved = Settings.Engine(
       name: name ?? EngineName(unchecked: ""), command: command(engine.command, .engineCommand, path: path) ?? [],
       workers: workers, sockets: names(engine.sockets, .engineSockets), after: names(engine.after, .engineAfter),
@@ -22,13 +23,13 @@ extension SettingsResolver {
       startTimeout: values.duration(engine.startTimeout, .engineStartTimeout),
       stopTimeout: values.duration(engine.stopTimeout, .engineStopTimeout), watchdog: watchdog(engine.watchdog, key),
       restart: restart(engine.restart ?? RawSettings.Restart()),
-      handover: values.choice(engine.handover, .engineHandover, .overlap),
+      handover: values.choice(engine.handover, .engineHandover, engine.lease == nil ? .overlap : .exclusive),
       stage: values.choice(engine.stage, .engineStage, .engines), drain: drain(engine.drain, path: path),
       umask: values.octal(engine.umask, .engineUmask),
       limits: Dictionary(
         engine.limits.map { ($0.key.name, values.limit($0.value, $0.key)) }, uniquingKeysWith: { first, _ in first }),
       user: runner(engine.user, .engineUser), group: values.group(engine.group, .engineGroup), bounds: bounds(engine),
-      recycling: recycling(engine))
+      recycling: recycling(engine), lease: lease, standby: values.choice(engine.standby, .engineStandby, .cold))
     return name == nil ? nil : resolved
   }
 

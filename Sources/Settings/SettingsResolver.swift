@@ -39,7 +39,7 @@ struct SettingsResolver {
     checkEngines()
     let settings = Settings(
       service: service, sockets: sockets, engines: engines, handover: handover(service), shutdown: shutdown(service),
-      deploy: deploy(service))
+      leases: leases(), deploy: deploy(service))
     CrossReferences(raw: raw, settings: settings, findings: findings).check()
     return settings
   }

@@ -49,9 +49,10 @@ package struct StartingFile: Sendable {
       \(section("service", .service, values))
       # mode, owner and group are for sockets at a path.
       \(section("socket.http", .socket, values, without: [.socketMode, .socketOwner, .socketGroup]))
-      \(section("engine.web", .engine, values))
+      \(section("engine.web", .engine, values, without: [.engineLease, .engineStandby]))
       \(section("handover", .handover, values))
       \(section("shutdown", .shutdown, values))
+      # What runs on one host of several has a lease: see lease, [leases] and [redis] in baton.toml(5).
       # How baton deploy brings new releases here; take the # from [deploy] and from what shall hold.
       \(section("deploy", .deploy, [:], isUsed: false))
       \(section("health", .health, [:], without: [.healthCheck], isUsed: false))

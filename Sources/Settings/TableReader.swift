@@ -199,7 +199,7 @@ enum Correction {
     case .texts, .names: if case .text(let text) = node.value { return TomlText.list([text]) }
     case .command, .commandOrExec, .commandOrURL: if case .text(let text) = node.value { return words(text) }
     case .commands: if case .text(let text) = node.value { return words(text).map { "[\($0)]" } }
-    case .checkedURL, .innerPath, .variable, .databaseURL: return asText(node)
+    case .checkedURL, .innerPath, .variable, .databaseURL, .redisURL, .postgresURL: return asText(node)
     case .innerPaths, .windows: if case .text(let text) = node.value { return TomlText.list([text]) }
     case .statuses:
       if case .text(let text) = node.value { return Int64(text).flatMap { (100...599).contains($0) ? "\($0)" : nil } }

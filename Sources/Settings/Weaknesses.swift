@@ -14,6 +14,11 @@ struct Weaknesses {
       warnOfReadiness(engine, raw)
       warnOfTimes(engine, raw)
       warnOfPort(engine, raw)
+      if let lease = engine.lease, !engine.sockets.isEmpty {
+        findings.warn(
+          "engine \(engine.name) answers on \(list(engine.sockets)): on hosts that wait for lease \(lease) "
+            + "clients wait too", at: raw.lease?.position ?? raw.name.position)
+      }
       if engine.handover == .exclusive, !engine.sockets.isEmpty {
         findings.warn(
           "engine \(engine.name) is exclusive: clients of \(list(engine.sockets)) wait in the queue while it is replaced",

@@ -32,11 +32,10 @@ import Vocabulary
       "did you mean \"workers\"?")
     expectEngine("restart = { dealy = \"1s\" }", "5:13:", "[engine.web.restart]", "did you mean \"delay\"?")
     expectEngine("backlog = 5", "it is a key of [socket.NAME]")
-    expectEngine("lease = \"robots\"", "\"lease\" is no key")
     expectEngine("limits = { nofiles = 5 }", "did you mean \"nofile\"?")
   }
 
-  @Test(arguments: ["monitor", "traffic", "api", "alert", "database", "redis"])
+  @Test(arguments: ["monitor", "traffic", "api", "alert"])
   func unknownSections(_ name: String) {
     expectOne(fixture.minimal(rest: "[\(name)]\nurl = \"x\""), ["app.toml:6:", "\"\(name)\" is no section"])
   }

@@ -11,14 +11,14 @@ extension Settings: JSONValue {
     self.init(
       service: try fields.required("service"), sockets: try fields.required("sockets"),
       engines: try fields.required("engines"), handover: try fields.required("handover"),
-      shutdown: try fields.required("shutdown"))
+      shutdown: try fields.required("shutdown"), leases: try fields.optional("leases") ?? Settings.Leases())
   }
 
   package var json: JSON {
-    [
+    .record([
       "service": service.json, "sockets": sockets.json, "engines": engines.json, "handover": handover.json,
-      "shutdown": shutdown.json,
-    ]
+      "shutdown": shutdown.json, "leases": leases == Settings.Leases() ? nil : leases.json,
+    ])
   }
 }
 
@@ -86,7 +86,8 @@ extension Settings.Engine: JSONValue {
       limits: Dictionary(limits.map { ($0.name, $0.limit) }, uniquingKeysWith: { first, _ in first }),
       user: try fields.optional("user"), group: try fields.optional("group"),
       bounds: try fields.optional("bounds") ?? ResourceBounds(),
-      recycling: try fields.optional("recycling") ?? Settings.Recycling())
+      recycling: try fields.optional("recycling") ?? Settings.Recycling(), lease: try fields.optional("lease"),
+      standby: try fields.optionalWord("standby") ?? .cold)
   }
 
   package var json: JSON {
@@ -99,6 +100,33 @@ extension Settings.Engine: JSONValue {
       "limits": limits.sorted { $0.key < $1.key }.map { NamedLimit(name: $0.key, limit: $0.value) }.json,
       "user": user?.json, "group": group?.json, "bounds": bounds == ResourceBounds() ? nil : bounds.json,
       "recycling": recycling == Settings.Recycling() ? nil : recycling.json,
+      "lease": lease?.json, "standby": lease == nil ? nil : .string(standby.rawValue),
+    ])
+  }
+}
+
+extension Settings.Leases: JSONValue {
+  package init(json: JSON) throws(ShapeError) {
+    var fields = try Fields(json)
+    let redis: String? = try fields.optional("redis")
+    let postgres: String? = try fields.optional("postgres")
+    let margin: Int64? = try fields.optional("margin")
+    self.init(
+      store: redis.map { .redis($0) } ?? postgres.map { .postgres($0) } ?? .local,
+      timeToLive: try fields.duration("ttl"), margin: margin.map { .nanoseconds($0) },
+      poll: try fields.duration("poll"))
+  }
+
+  package var json: JSON {
+    var (redis, postgres): (String?, String?)
+    switch store {
+    case .local: break
+    case .redis(let url): redis = url
+    case .postgres(let url): postgres = url
+    }
+    return .record([
+      "redis": redis?.json, "postgres": postgres?.json, "ttl": .time(timeToLive), "margin": margin.map { .time($0) },
+      "poll": .time(poll),
     ])
   }
 }

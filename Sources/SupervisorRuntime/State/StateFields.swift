@@ -56,6 +56,14 @@ extension Fields {
   }
 }
 
+extension Fields {
+  mutating func optionalWord<Word: RawRepresentable<String>>(_ name: String) throws(ShapeError) -> Word? {
+    guard let text: String = try optional(name) else { return nil }
+    guard let word = Word(rawValue: text) else { throw ShapeError(field: name, problem: "\"\(text)\" is not known") }
+    return word
+  }
+}
+
 extension JSON {
   static func time(_ duration: Duration) -> JSON { .integer(duration.nanoseconds) }
   static func time(_ instant: Instant) -> JSON { .integer(instant.nanoseconds) }
