@@ -105,7 +105,9 @@ extension SettingsResolver {
   func lease(_ engine: RawSettings.Engine) -> LeaseName? {
     guard let raw = engine.lease else {
       if let standby = engine.standby, standby.value == Settings.Standby.warm.rawValue {
-        findings.error("standby is \"warm\", which is for engines with a lease, and \(engine.name.value) has none", at: standby.position)
+        findings.error(
+          "standby is \"warm\", which is for engines with a lease, and \(engine.name.value) has none",
+          at: standby.position)
       }
       return nil
     }

@@ -48,6 +48,14 @@ package enum Action: Hashable, Sendable {
   /// The settings' own check of a candidate on trial. Answer: `trialChecked`; of an earlier round nobody waits for one.
   case checkTrial(GenerationID, round: Int)
 
+  // Leases
+  /// An engine is to run under it. Answer: `permitted`, some time.
+  case want(LeaseName)
+  /// No longer; `vacated` follows if it was permitted.
+  case unwant(LeaseName)
+  /// Nothing runs under it any more, and nothing is started under it without a new `permitted`.
+  case vacated(LeaseName)
+
   // Shutdown
   /// A stop for good: systemd is to forget the listeners.
   case removeStoredListeners
@@ -57,6 +65,8 @@ package enum Action: Hashable, Sendable {
   case cutStageCommand(Stage)
   /// Last record, checkpoint, close. Answer: `stageWorkDone`.
   case closeLedger
+  /// What was held is given back by now, or cannot be: take leave of the store. Answer: `stageWorkDone`.
+  case closeLeases
   case exit(ExitCode)
 
   // Telling
@@ -130,6 +140,8 @@ package enum Note: Hashable, Sendable {
   /// Its successor did not become ready (nil: was not wanted any more), and it goes on.
   case workerNotRecycled(WorkerID, WorkerFault?)
   case supervisorAway(Duration)
+  /// Its engines may work here from now on.
+  case leasePermitted(LeaseName)
   case engineScaled(EngineName, from: Int, to: Int)
   case listenerLeft(ListenerID)
   /// What the old listener still held when it was retired.

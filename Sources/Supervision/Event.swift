@@ -55,8 +55,16 @@ package enum Event: Hashable, Sendable {
   case proofAnswered(GenerationID, EngineName, number: Int, failure: String?)
   case trialChecked(GenerationID, round: Int, failure: String?)
 
+  // Leases
+  /// Engines may work under it, until further notice.
+  case permitted(LeaseName)
+  /// No longer: everything under it is to end.
+  case withdrawn(LeaseName)
+  /// What is left under it is to be killed.
+  case leaseIsUp(LeaseName)
+
   // Shutdown
-  /// A command ended, or the ledger is closed. A command that was cut does not answer.
+  /// A command ended, or the ledger or the store of the leases is closed. A command that was cut does not answer.
   case stageWorkDone(Stage)
 
   /// The supervisor did not run for so long (SIGSTOP, a host that stood still), and goes on.

@@ -6,6 +6,8 @@ package struct Engine: Hashable, Sendable {
     /// Not yet to be started: it comes after others, or its predecessor must end first.
     case held
     case started
+    /// It waits for its lease; what ran under it ends.
+    case standby
     /// Being stopped, or stopped.
     case ending
   }
@@ -33,11 +35,13 @@ package struct Engine: Hashable, Sendable {
     }
   }
 
-  package var isReady: Bool { phase == .started && workers.allSatisfy(\.isReady) }
+  package var isReady: Bool { phase == .standby || (phase == .started && workers.allSatisfy(\.isReady)) }
   package var isGone: Bool { workers.allSatisfy(\.isGone) }
   package var hasFailed: Bool { !workers.isEmpty && workers.allSatisfy(\.hasFailed) }
   /// Nothing more will come of waiting: each worker is ready or given up.
-  var hasSettled: Bool { phase == .started && workers.allSatisfy { $0.isReady || $0.hasFailed } }
+  var hasSettled: Bool {
+    phase == .standby || (phase == .started && workers.allSatisfy { $0.isReady || $0.hasFailed })
+  }
 
   /// Where that very run is, nil when it is over. Slots are in order unless the engine was scaled, so no search.
   func place(of id: WorkerID) -> Int? {
@@ -144,14 +148,20 @@ package struct Generation: Hashable, Sendable {
   }
 
   /// Starts each engine of `names` whose predecessors are ready; `isSatisfied` answers for those outside `names`.
-  mutating func startNext(of names: Set<EngineName>, at now: Instant) -> [Action] {
+  mutating func startNext(
+    of names: Set<EngineName>, at now: Instant, if mayStart: (EnginePlan) -> Bool
+  ) -> [Action] {
     var actions: [Action] = []
     for index in engines.indices where engines[index].phase == .held && names.contains(engines[index].plan.name) {
       let isDue = engines[index].plan.after.allSatisfy { name in
         guard names.contains(name), let other = engine(name) else { return true }
         return other.hasSettled
       }
-      if isDue { actions += start(index, at: now) }
+      if isDue, mayStart(engines[index].plan) {
+        actions += start(index, at: now)
+      } else if isDue {
+        engines[index].phase = .standby
+      }
     }
     return actions
   }
@@ -209,7 +219,7 @@ package struct Generation: Hashable, Sendable {
 
   /// One round of questions to `index`; answers to earlier rounds no longer count.
   mutating func prove(_ index: Int) -> [Action] {
-    guard let plan = engines[index].plan.proof else { return [] }
+    guard let plan = engines[index].plan.proof, engines[index].phase != .standby else { return [] }
     let first = (engines[index].proof?.numbers.upperBound) ?? 1
     engines[index].proof = Engine.Proof(firstNumber: first, needed: plan.passes)
     return (first..<(first + plan.passes)).map { .prove(id, engines[index].plan.name, number: $0) }

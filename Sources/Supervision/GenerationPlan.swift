@@ -67,13 +67,17 @@ package struct EnginePlan: Hashable, Sendable {
   package let asksPending: Bool
   package let saves: Bool
   package let recycling: RecyclingPlan?
+  /// It works only while this is permitted, and never in two generations at once.
+  package let lease: LeaseName?
+  /// Without permission it is started all the same, and told later.
+  package let isWarm: Bool
 
   package init(
     name: EngineName, workers: Int, sockets: [SocketName] = [], after: [EngineName] = [],
     readiness: ReadinessPlan = .told, startTimeout: Duration = .seconds(30), stopTimeout: Duration = .seconds(20),
     liveness: LivenessPlan? = nil, restart: RestartPolicy = RestartPolicy(), handover: Handover = .overlap,
     stage: Stage = .engines, proof: ProofPlan? = nil, asksPending: Bool = false, saves: Bool = false,
-    recycling: RecyclingPlan? = nil
+    recycling: RecyclingPlan? = nil, lease: LeaseName? = nil, isWarm: Bool = false
   ) {
     self.name = name
     self.workers = workers
@@ -84,12 +88,14 @@ package struct EnginePlan: Hashable, Sendable {
     self.stopTimeout = stopTimeout
     self.liveness = liveness
     self.restart = restart
-    self.handover = handover
+    self.handover = lease == nil ? handover : .exclusive
     self.stage = stage
     self.proof = proof
     self.asksPending = asksPending
     self.saves = saves
     self.recycling = recycling
+    self.lease = lease
+    self.isWarm = lease != nil && isWarm
   }
 }
 

@@ -15,7 +15,7 @@ extension Supervisor {
     if change.kind != .handover, let refusal = hopelessStart(of: names, in: change.candidate) {
       return failStart(change, refusal, at: now)
     }
-    let actions = generations[change.candidate]?.startNext(of: names, at: now) ?? []
+    let actions = startNext(of: names, in: change.candidate, at: now)
     guard actions.isEmpty,
       let engines = generations[change.candidate]?.engines.filter({ names.contains($0.plan.name) }),
       engines.allSatisfy(\.hasSettled)
@@ -26,6 +26,13 @@ extension Supervisor {
     enter(change, .proving(since: now, retryAt: nil))
     let note = change.roll == nil ? [Action.note(.generationProving(change.candidate))] : []
     return note + ask(names, of: change.candidate)
+  }
+
+  private mutating func startNext(of names: Set<EngineName>, in id: GenerationID, at now: Instant) -> [Action] {
+    guard var generation = generations[id] else { return [] }
+    let actions = generation.startNext(of: names, at: now) { mayStart($0) }
+    generations[id] = generation
+    return actions
   }
 
   /// Nothing serves yet, no engine has a worker that works, and each that was started keeps crashing: whoever waits for
@@ -88,7 +95,7 @@ extension Supervisor {
   }
 
   func proof(of names: Set<EngineName>, in id: GenerationID) -> Outcome {
-    let engines = (generations[id]?.engines ?? []).filter { names.contains($0.plan.name) }
+    let engines = (generations[id]?.engines ?? []).filter { names.contains($0.plan.name) && $0.phase != .standby }
     for engine in engines {
       if let failure = engine.proof?.failure { return .failed(engine.plan.name, failure) }
     }

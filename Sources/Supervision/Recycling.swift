@@ -76,7 +76,9 @@ extension Engine {
   package var wanted: Int { Set(workers.filter { $0.isWanted || $0.part == .leaving }.map(\.id.slot)).count }
 
   /// As many work as there are to be.
-  package var isWhole: Bool { workers.count { $0.isReady && $0.part != .successor } >= wanted }
+  package var isWhole: Bool {
+    phase == .standby ? !hasFailed : workers.count { $0.isReady && $0.part != .successor } >= wanted
+  }
 
   /// Where the one is that is due, if all of them are at work.
   var nextToRecycle: Int? {

@@ -10,6 +10,8 @@ package enum Unrest: Hashable, Sendable {
   /// A worker that is well is being replaced.
   case recycling(EngineName)
   case reloadsWait(OperationID)
+  /// What ran under a lease ends.
+  case leaving(LeaseName)
   /// A listener is being watched until it is quiet.
   case quieting(ListenerID)
   case stopping
@@ -35,6 +37,7 @@ extension Supervisor {
     if let engine = generations.values.flatMap(\.engines).first(where: \.isRecycling) {
       return .recycling(engine.plan.name)
     }
+    if let lease = leases.filter({ $0.value.state == .leaving }).keys.min() { return .leaving(lease) }
     // While nothing new is begun they go along.
     if paused == nil, let reload = waitingReloads.first { return .reloadsWait(reload.operation) }
     let unquiet = generations.values.flatMap { $0.draining?.unquiet ?? [] }
@@ -46,7 +49,7 @@ extension Supervisor {
   /// - Throws: when the parts contradict each other: then nothing may be decided from them.
   package init(
     resuming generations: [Generation], serving: GenerationID, groups: [SteeringGroup], nextGeneration: GenerationID,
-    nextListener: UInt64, random: SplitMix64
+    nextListener: UInt64, random: SplitMix64, leases: [LeaseName: LeaseStanding] = [:]
   ) throws(ResumptionError) {
     self.init(firstGeneration: nextGeneration, firstListener: nextListener, seed: random.state)
     for generation in generations {
@@ -72,6 +75,8 @@ extension Supervisor {
       }
     }
     self.serving = serving
+    self.leases = leases
+    hasAskedForLeases = !leases.isEmpty
     // Whether something waits in them is found out by serving them.
     unservedQueues = Set(self.groups.values.flatMap(\.unserved))
     phase = .steady

@@ -65,6 +65,7 @@ extension Supervisor {
     for slot in 1..<(scaling.to + 1) where !engine.workers.contains(where: { $0.id.slot == slot }) {
       engine.workers.append(Worker(id: WorkerID(generation: serving, engine: scaling.engine, slot: slot, run: 0)))
     }
+    guard engine.phase != .standby else { return standByScaled(scaling, engine) }
     var actions: [Action] = []
     for place in engine.workers.indices where engine.workers[place].state == .idle {
       actions += engine.workers[place].start(engine.plan, at: now)
@@ -77,5 +78,13 @@ extension Supervisor {
     guard engine.workers.count == scaling.to, engine.workers.allSatisfy(\.isReady) else { return actions }
     self.scaling = nil
     return actions + [.finish(scaling.operation, .done(serving))]
+  }
+
+  /// So many are started when its lease is here.
+  private mutating func standByScaled(_ scaling: Scaling, _ engine: Engine) -> [Action] {
+    guard engine.isGone, let serving, let index = generations[serving]?.index(of: engine.plan.name) else { return [] }
+    generations[serving]?.engines[index] = engine
+    self.scaling = nil
+    return [.finish(scaling.operation, .done(serving))]
   }
 }

@@ -30,12 +30,15 @@ package struct Shutdown: Hashable, Sendable {
     case clearing(until: Instant)
     /// One of its commands runs. Exits: `running` (the next one), `closing`, the next stage.
     case running(Int)
-    /// The ledger writes its last. Exits: the next stage.
+    /// The ledger writes its last, or the store of the leases is left. Exits: the next stage.
     case closing(until: Instant)
   }
 
   /// After SIGKILL the kernel needs a moment; one in uninterruptible sleep is not waited for longer than this.
   package static let clearingGrace = Duration.seconds(2)
+
+  /// What is given back lets others start at once, so it gets a moment even when time is up.
+  package static let farewellTime = Duration.milliseconds(500)
 
   var deadlineOfStep: Instant {
     switch step {
@@ -180,11 +183,19 @@ extension Supervisor {
 
   /// The ledger is closed even when time is up.
   private mutating func finishWork(_ shutdown: Shutdown, at now: Instant) -> [Action] {
-    guard shutdown.stage == .database else { return endStage(shutdown, at: now) }
     var next = shutdown
-    next.step = .closing(until: max(now, shutdown.stageEndsAt) + Shutdown.clearingGrace)
-    phase = .stopping(next)
-    return [.closeLedger]
+    switch shutdown.stage {
+    case .intake, .engines: return endStage(shutdown, at: now)
+    case .database:
+      next.step = .closing(until: max(now, shutdown.stageEndsAt) + Shutdown.clearingGrace)
+      phase = .stopping(next)
+      return [.closeLedger]
+    case .redis:
+      guard hasAskedForLeases else { return endStage(shutdown, at: now) }
+      next.step = .closing(until: max(now + Shutdown.farewellTime, shutdown.stageEndsAt))
+      phase = .stopping(next)
+      return [.closeLeases]
+    }
   }
 
   private mutating func endStage(_ shutdown: Shutdown, at now: Instant) -> [Action] {

@@ -34,6 +34,10 @@ package struct Supervisor: Hashable, Sendable {
   /// What nothing new is begun for.
   package internal(set) var paused: OperationID?
   package internal(set) var scaling: Scaling?
+  /// Leases that engines of this service need, or needed until just now.
+  package internal(set) var leases: [LeaseName: LeaseStanding] = [:]
+  /// There is a store to take leave of.
+  var hasAskedForLeases = false
   package internal(set) var nextGeneration: GenerationID
   package internal(set) var nextListener: UInt64
   package internal(set) var random: SplitMix64
@@ -125,6 +129,9 @@ package struct Supervisor: Hashable, Sendable {
       proofAnswered(generation, engine, number: number, failure: failure)
     case .trialChecked(let generation, let round, let failure):
       trialChecked(generation, round: round, failure: failure)
+    case .permitted(let lease): permitted(lease)
+    case .withdrawn(let lease): withdrawn(lease, at: now)
+    case .leaseIsUp(let lease): leaseIsUp(lease, at: now)
     case .stageWorkDone(let stage): stageWorkDone(stage, at: now)
     case .tick: tick(at: now)
     }
@@ -152,11 +159,12 @@ package struct Supervisor: Hashable, Sendable {
     switch phase {
     case .new, .ended: []
     case .steady:
-      advanceDraining(at: now) + advanceRecycling(mayBegin: true, at: now) + advanceScaling(at: now)
-        + serveQueues() + takeWaitingReloads()
+      advanceDraining(at: now) + advanceLeases(at: now) + advanceRecycling(mayBegin: true, at: now)
+        + advanceScaling(at: now) + serveQueues() + takeWaitingReloads()
     case .changing(let change):
-      advanceDraining(at: now) + advanceRecycling(mayBegin: false, at: now) + advanceChange(change, at: now)
-    case .stopping(let shutdown): advanceShutdown(shutdown, at: now)
+      advanceDraining(at: now) + advanceLeases(at: now) + advanceRecycling(mayBegin: false, at: now)
+        + advanceChange(change, at: now)
+    case .stopping(let shutdown): advanceLeases(at: now) + advanceShutdown(shutdown, at: now)
     }
   }
 

@@ -32,7 +32,7 @@ extension Supervisor {
         return []
       }
       enter(change, .swapping(name, .startingNew))
-      return generations[change.candidate]?.start(index, at: now) ?? []
+      return startOrStandBy(change.candidate, index, at: now)
     case .startingNew:
       guard generations[change.candidate]?.engine(name)?.isReady == true else { return [] }
       enter(change, .swapping(name, .provingNew))
@@ -56,7 +56,7 @@ extension Supervisor {
     var isWaiting = returning != nil
     for index in engines.indices where engines[index].phase == .ending {
       if engines[index].isGone && !runs(engines[index].plan.name, beside: serving) {
-        actions += generations[serving]?.start(index, at: now) ?? []
+        actions += startOrStandBy(serving, index, at: now)
       } else {
         isWaiting = true
       }

@@ -21,7 +21,8 @@ import Vocabulary
       "ready = { after = \"1.0005s\" }", "ready = { exec = [\"./main\", \"a \\\" \\\\ \\n b\"] }",
       "ready = { tcp = \"127.0.0.1:{port}\" }",
       "memory-max = \"64M\"", "cpu-max = \"50%\"", "pids-max = 9",
-      "lease = \"robots\"", "lease = \"robots\"\nstandby = \"warm\"", "memory-limit = \"64M\"", "max-age = \"2h\"", "max-requests = 9",
+      "lease = \"robots\"", "lease = \"robots\"\nstandby = \"warm\"", "memory-limit = \"64M\"", "max-age = \"2h\"",
+      "max-requests = 9",
       "limits = { nofile = 18, stack = \"18446744073709551615\", nproc = \"5:unlimited\" }",
       "environment = { A = \"\\u0001\\u007F é\", \"b_2\" = \"\" }", "drain = { pending = [\"./main\"] }",
     ] {

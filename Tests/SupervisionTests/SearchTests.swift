@@ -87,6 +87,38 @@ import Vocabulary
       plans: [.of([.web(restart: once), .robots(recycling: RecyclingPlan(requests: 10))])],
       limits: Maze.Limits(scales: 1, stops: 0, crashes: 1, refusals: 0, recycles: 2, ticks: 5)),
     World(
+      testDescription: "an engine under a lease: permitted, withdrawn, a reload",
+      plans: [.of([.web(restart: once), .robots(restart: once, lease: Names.lease)])],
+      limits: Maze.Limits(stops: 0, refusals: 0, permits: 2, withdrawals: 1, ticks: 5)),
+    World(
+      testDescription: "an engine under a lease, warm: permitted, withdrawn, a reload",
+      plans: [.of([.robots(after: [], restart: once, lease: Names.lease, isWarm: true)])],
+      limits: Maze.Limits(stops: 0, refusals: 0, permits: 2, withdrawals: 2, ticks: 5)),
+    World(
+      testDescription: "a lease, a restart and a stop",
+      plans: [.of([.robots(after: [], restart: once, lease: Names.lease)], sockets: [])],
+      limits: Maze.Limits(reloads: 0, restarts: 1, stops: 1, crashes: 1, permits: 2, withdrawals: 1, ticks: 6)),
+    World(
+      testDescription: "the lease is another one, or none, in the next generation",
+      plans: [
+        .of([.robots(after: [], restart: once, lease: Names.lease)], sockets: []),
+        .of([.robots(after: [], restart: once, lease: LeaseName(unchecked: "other"))], sockets: []),
+        .of([.robots(after: [], restart: once)], sockets: []),
+      ],
+      limits: Maze.Limits(reloads: 2, stops: 0, crashes: 0, refusals: 1, permits: 2, withdrawals: 1, ticks: 4)),
+    World(
+      testDescription: "a lease beside scaling and recycling",
+      plans: [
+        .of(
+          [
+            EnginePlan(
+              name: Names.web, workers: 1, restart: once, recycling: RecyclingPlan(requests: 10), lease: Names.lease)
+          ],
+          sockets: [])
+      ],
+      limits: Maze.Limits(
+        reloads: 0, scales: 1, stops: 1, crashes: 1, refusals: 0, recycles: 1, permits: 2, withdrawals: 1, ticks: 4)),
+    World(
       testDescription: "a stop through all stages",
       plans: [
         .of(

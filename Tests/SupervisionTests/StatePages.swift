@@ -88,8 +88,11 @@ import Vocabulary
 
   // MARK: Walks
 
-  /// Those of recycling and recovery change no step of these pages, and are too large to be walked to the end.
-  private static let worlds = Search.worlds.filter { $0.limits.recycles == 0 && $0.limits.recoveries == 0 }
+  /// Those of recycling, recovery and leases change no step of these pages, and are too large to be walked to the end.
+  private static let worlds = Search.worlds.filter { world in
+    let limits = world.limits
+    return limits.recycles + limits.recoveries + limits.permits == 0
+  }
 
   private static let engines: [EnginePlan] = {
     let once = RestartPolicy(giveUpAfter: 3, healthyAfter: .seconds(100_000))

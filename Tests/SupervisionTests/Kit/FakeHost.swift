@@ -18,6 +18,9 @@ struct FakeHost {
     case disturb
     case stop(ShutdownCause)
     case stopNow
+    case grants(LeaseName)
+    case withdraws(LeaseName)
+    case endsLease(LeaseName)
   }
 
   /// Made into text only when something broke.
@@ -119,6 +122,7 @@ struct FakeHost {
       try happen(.emptied(id))
       dead.remove(id)
     case .looksForQuiet(let listener, let until): try look(listener, until)
+    case .grants, .withdraws, .endsLease: try decide(what)
     case .client: connect()
     case .accepts: accept()
     case .disturb: try disturb()
@@ -133,7 +137,7 @@ struct FakeHost {
 
   // MARK: The core
 
-  private mutating func happen(_ event: Event) throws(Broken) {
+  mutating func happen(_ event: Event) throws(Broken) {
     if case .showedLife = event {} else { log.append(.event(now, event)) }
     let before = core
     witness.happens(event, to: core)
@@ -198,7 +202,8 @@ struct FakeHost {
       if random.chance(80) { later(.milliseconds(300), .tell(.stageWorkDone(stage))) }
     case .cutStageCommand: pending.removeAll { if case .tell(.stageWorkDone) = $0.what { true } else { false } }
     case .closeLedger: if random.chance(90) { later(.milliseconds(20), .tell(.stageWorkDone(.database))) }
-    case .attach, .relisten, .finish, .forget, .removeStoredListeners, .exit, .tell, .note: break
+    case .want, .vacated, .closeLeases: keepLeases(action)
+    case .attach, .relisten, .finish, .forget, .removeStoredListeners, .exit, .tell, .note, .unwant: break
     }
   }
 
@@ -365,7 +370,8 @@ struct FakeHost {
       throw broken("at rest in \(core.phase)")
     }
     if core.generations.count > 1 { throw broken("at rest with generations \(core.generations.keys)") }
-    for worker in generation.engines.flatMap(\.workers) where !worker.isReady && !worker.hasFailed {
+    for worker in generation.engines.filter({ $0.phase != .standby }).flatMap(\.workers)
+    where !worker.isReady && !worker.hasFailed {
       throw broken("at rest with \(worker.id) \(worker.state)")
     }
     if !core.unservedQueues.isEmpty { throw broken("nobody serves \(core.unservedQueues)") }

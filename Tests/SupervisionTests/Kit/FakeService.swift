@@ -81,7 +81,8 @@ struct FakeService {
       readiness: readiness[Names.robots] ?? .told, startTimeout: .seconds(5), stopTimeout: .seconds(10),
       restart: RestartPolicy(giveUpAfter: 3), handover: random.chance(80) ? .exclusive : .overlap,
       asksPending: random.chance(50), saves: random.chance(50),
-      recycling: random.pick([nil, RecyclingPlan(requests: 10)]))
+      recycling: random.pick([nil, RecyclingPlan(requests: 10)]),
+      lease: random.pick([nil, Names.lease, Names.lease, LeaseName(unchecked: "other")]), isWarm: random.chance(50))
   }
 
   private func other(_ name: EngineName, _ stage: Stage, random: inout SplitMix64) -> EnginePlan {

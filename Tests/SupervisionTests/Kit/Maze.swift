@@ -21,6 +21,9 @@ struct Maze: Hashable {
     var recoveries = 0
     var recycles = 0
     var aways = 0
+    /// Leases that are granted, withdrawn, and at their end.
+    var permits = 0
+    var withdrawals = 0
     /// Fewer lifes to walk: nothing of the generations that only drain happens by itself.
     var ticks = 12
   }
@@ -89,6 +92,11 @@ struct Maze: Hashable {
     if limits.recycles > 0 {
       moves += witness.processes.keys.filter { core.worker($0)?.isReady == true }.map { .served($0, requests: 10) }
     }
+    if limits.permits > 0 { moves += witness.leases.filter { $0.value == .wanted }.map { .permitted($0.key) } }
+    if limits.withdrawals > 0 {
+      moves += witness.leases.filter { $0.value == .permitted }.map { .withdrawn($0.key) }
+    }
+    moves += witness.leases.filter { $0.value == .withdrawn }.map { .leaseIsUp($0.key) }
     if limits.aways > 0 { moves.append(.wasAway(.seconds(5))) }
     if core.paused != nil {
       moves.append(.resume)
@@ -148,6 +156,7 @@ struct Maze: Hashable {
     // Those that wait are asked for again.
     answered.paused = nil
     answered.waitingReloads = []
+    answered.hasAskedForLeases = !core.leases.isEmpty
     // What is not known to be empty is served once more.
     answered.unservedQueues = Set(core.groups.values.flatMap(\.unserved))
     for id in answered.generations.keys {
@@ -170,7 +179,8 @@ struct Maze: Hashable {
       }
       let again = try Supervisor(
         resuming: generations, serving: serving, groups: groups, nextGeneration: core.nextGeneration,
-        nextListener: core.nextListener, random: core.random)
+        nextListener: core.nextListener, random: core.random,
+        leases: core.leases)
       return again == answered ? nil : "another one after an upgrade"
     } catch { return "cannot be resumed: \(error)" }
   }
@@ -179,9 +189,30 @@ struct Maze: Hashable {
   private func dead() -> String? {
     guard owed.isEmpty, opens.isEmpty, core.nextDeadline == nil else { return nil }
     switch core.phase {
-    case .steady, .ended: return nil
+    case .steady: return idle()
+    case .ended: return nil
     case .new, .changing, .stopping: return "stuck in \(core.phase)"
     }
+  }
+
+  /// At rest each engine runs where it may, unless it was given up.
+  private func idle() -> String? {
+    guard let serving = core.serving, let generation = core.generations[serving] else { return nil }
+    for engine in generation.engines where !engine.hasFailed && !engine.workers.isEmpty {
+      guard let lease = engine.plan.lease else { continue }
+      switch witness.leases[lease] {
+      case nil: return "nobody asks for \(lease)"
+      case .given: return "\(lease) is wanted and was not asked for again"
+      case .withdrawn: return "\(lease) is not given back"
+      case .permitted:
+        if !engine.hasSettled { return "\(lease) is here, and \(engine.workers)" }
+      case .wanted:
+        if engine.plan.isWarm, engine.phase != .started || !engine.hasSettled {
+          return "a warm \(engine.plan.name) is cold"
+        }
+      }
+    }
+    return nil
   }
 
   private mutating func spend(_ event: Event) {
@@ -200,6 +231,8 @@ struct Maze: Hashable {
     case .pause: limits.pauses -= 1
     case .served: limits.recycles -= 1
     case .wasAway: limits.aways -= 1
+    case .permitted: limits.permits -= 1
+    case .withdrawn: limits.withdrawals -= 1
     case .stop, .stopNow: limits.stops -= 1
     case .listenerLeft: limits.leaves -= 1
     case .exited(_, .signalled(11)): limits.crashes -= 1
@@ -251,11 +284,12 @@ struct Maze: Hashable {
     case .checkTrial(let id, let round): owed.insert(.trialChecked(id, round: round, failure: nil))
     case .runStageCommand(let stage, _): owed.insert(.stageWorkDone(stage))
     case .cutStageCommand(let stage): owed.remove(.stageWorkDone(stage))
+    case .closeLeases: owed.insert(.stageWorkDone(.redis))
     case .closeLedger: owed.insert(.stageWorkDone(.database))
     case .askPending(let id): owed.insert(.nothingPending(id))
     case .save(let id): owed.insert(.saved(id))
     case .attach, .relisten, .abort, .measure, .askReadiness, .askLiveness, .removeStoredListeners, .exit, .tell, .note,
-      .finish,
+      .finish, .want, .unwant, .vacated,
       .forget:
       break
     }

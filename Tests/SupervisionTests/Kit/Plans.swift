@@ -8,6 +8,7 @@ enum Names {
   static let robots = EngineName(unchecked: "robots")
   static let store = EngineName(unchecked: "store")
   static let cache = EngineName(unchecked: "cache")
+  static let lease = LeaseName(unchecked: "robots")
   static let http = SocketName(unchecked: "http")
   static let admin = SocketName(unchecked: "admin")
 }
@@ -33,11 +34,12 @@ extension EnginePlan {
   }
 
   static func robots(
-    after: [EngineName] = [Names.web], asksPending: Bool = false, saves: Bool = false, recycling: RecyclingPlan? = nil
+    after: [EngineName] = [Names.web], asksPending: Bool = false, saves: Bool = false, recycling: RecyclingPlan? = nil,
+    restart: RestartPolicy = RestartPolicy(), lease: LeaseName? = nil, isWarm: Bool = false
   ) -> EnginePlan {
     EnginePlan(
-      name: Names.robots, workers: 1, after: after, handover: .exclusive, asksPending: asksPending, saves: saves,
-      recycling: recycling)
+      name: Names.robots, workers: 1, after: after, restart: restart, handover: .exclusive, asksPending: asksPending,
+      saves: saves, recycling: recycling, lease: lease, isWarm: isWarm)
   }
 
   static let store = EnginePlan(name: Names.store, workers: 1, stage: .database)

@@ -60,6 +60,9 @@ extension Event {
     case .saved: "saved"
     case .proofAnswered(_, _, _, let failure): failure == nil ? "proof passed" : "proof failed"
     case .trialChecked(_, _, let failure): failure == nil ? "check passed" : "check failed"
+    case .permitted: "permitted"
+    case .withdrawn: "withdrawn"
+    case .leaseIsUp: "lease is up"
     case .stageWorkDone: "stage work done"
     case .tick: "time is up"
     }

@@ -33,6 +33,13 @@ struct Witness: Hashable {
   private var holds: [OperationID: Bool] = [:]
   private(set) var isStopping = false
   private(set) var hasExited = false
+  /// What whoever decides about leases knows.
+  enum Lease: Hashable { case wanted, permitted, withdrawn, given }
+  private(set) var leases: [LeaseName: Lease] = [:]
+  /// Nobody wants them any more, but they are not given back yet.
+  private var unwanted: Set<LeaseName> = []
+  /// Its end has come: nothing of it may live on.
+  private var isUp: Set<LeaseName> = []
   private var now = Instant.zero
   /// Listeners that a worker shut down just now: the kernel acted before anybody knew.
   private var shutDown: Set<SocketKey> = []
@@ -59,6 +66,9 @@ struct Witness: Hashable {
         disproved.insert(id)
       }
     case .stop, .stopNow: isStopping = true
+    case .permitted(let lease): leases[lease] = .permitted
+    case .withdrawn(let lease): leases[lease] = .withdrawn
+    case .leaseIsUp(let lease): isUp.insert(lease)
     case .emptied(let id), .spawnFailed(let id, _): processes[id] = nil
     case .listenerLeft(let listener):
       kernel.leave(listener)
@@ -119,6 +129,19 @@ struct Witness: Hashable {
     case .closeLedger:
       let left = processes.values.filter { $0.engine.stage <= .database && $0.counts(at: now) }
       if !left.isEmpty { return "the ledger is closed while engines run: \(left.map(\.engine.name))" }
+    case .want(let lease):
+      if unwanted.remove(lease) == nil, leases[lease] != nil { return "\(lease) is asked for twice" }
+      if leases[lease] == nil { leases[lease] = .wanted }
+    case .unwant(let lease):
+      if unwanted.contains(lease) || leases[lease] == nil { return "\(lease) was not asked for" }
+      if leases[lease] == .wanted { leases[lease] = nil } else { unwanted.insert(lease) }
+    case .vacated(let lease): return vacated(lease)
+    case .closeLeases:
+      // What cannot be killed is not waited for.
+      let left = leases.filter { lease, state in
+        state != .wanted && !processes.values.contains { $0.engine.lease == lease }
+      }
+      if !left.isEmpty { return "left with \(left) under way" }
     case .finish(let operation, let verdict):
       holds[operation] = nil
       if open.remove(operation) == nil { return "a second verdict for \(operation): \(verdict)" }
@@ -139,6 +162,15 @@ struct Witness: Hashable {
       .runStageCommand, .cutStageCommand, .tell:
       break
     }
+    return nil
+  }
+
+  private mutating func vacated(_ lease: LeaseName) -> String? {
+    if let worker = processes.first(where: { $0.value.engine.lease == lease && $0.value.counts(at: now) })?.key {
+      return "\(lease) is given back while \(worker) runs"
+    }
+    isUp.remove(lease)
+    leases[lease] = unwanted.remove(lease) == nil ? .wanted : nil
     return nil
   }
 
@@ -190,6 +222,10 @@ struct Witness: Hashable {
       }
       if !isRelieving, let broken = replaces(id, old, engine, after) { return broken }
     }
+    if let lease = engine.lease, leases[lease] != .permitted || unwanted.contains(lease) {
+      if !engine.isWarm { return "\(id) is started without \(lease)" }
+      if leases[lease] == .permitted || leases[lease] == .withdrawn { return "\(id) is started while \(lease) goes" }
+    }
     let others = processes.filter { $0.key.engine == id.engine && $0.key.generation != id.generation }
     if !others.isEmpty,
       engine.handover == .exclusive
@@ -234,6 +270,7 @@ struct Witness: Hashable {
       $0.key.generation == id.generation && $0.value.engine.stage == process.engine.stage
     }
     if let later = siblings.first(where: { $0.value.engine.after.contains(id.engine) }), after.scaling == nil,
+      process.engine.lease.map({ leases[$0] == .withdrawn }) != true,
       !isGivenUp(id, after), !isRelieved(id, after), !yields(id, after)
     {
       return "\(id) is ended before \(later.key), which comes after it"
@@ -242,6 +279,7 @@ struct Witness: Hashable {
       let earlier = processes.filter { $0.value.engine.stage < process.engine.stage && $0.value.counts(at: now) }
       if !earlier.isEmpty { return "\(id) is ended while \(earlier.keys) of earlier stages run" }
     }
+    if let lease = process.engine.lease, leases[lease] == .withdrawn { return nil }
     guard !isStopping, before.serving == id.generation, after.serving == id.generation else { return nil }
     if isRelieved(id, after) { return nil }
     switch after.phase {
@@ -344,6 +382,13 @@ struct Witness: Hashable {
         if case .waiting = worker.state { continue }
         return "\(worker.id) is \(worker.state), but no process is there"
       }
+    }
+    for (id, process) in processes where process.killedAt == nil {
+      if let lease = process.engine.lease, isUp.contains(lease) { return "\(id) lives on without \(lease)" }
+      guard let lease = process.engine.lease, leases[lease] == .withdrawn, let worker = core.worker(id) else {
+        continue
+      }
+      if worker.isWanted { return "\(id) works on without \(lease)" }
     }
     if core.phase == .ended, !open.isEmpty { return "ended without a verdict for \(open)" }
     return nil
