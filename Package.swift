@@ -70,7 +70,10 @@ let package = Package(
     layer("Ledger", ["Vocabulary", "LinuxSystem", "CLinux", "CSQLite"]),
     layer(
       "SupervisorRuntime",
-      ["Vocabulary", "LinuxSystem", "CLinux", "JSON", "Systemd", "Supervision", "Settings", "Ledger"]),
+      [
+        "Vocabulary", "LinuxSystem", "CLinux", "JSON", "Systemd", "Supervision", "Settings", "Ledger", "Leases",
+        "LeaseStores",
+      ]),
     // A client of PostgreSQL, and how a database is named and waited for.
     layer("Databases", ["Vocabulary", "LinuxSystem", "Deployment", "CPostgres"]),
     layer("LeaseStores", ["Vocabulary", "LinuxSystem", "Leases", "Ledger", "Databases"]),
@@ -96,7 +99,7 @@ let package = Package(
       name: "batond",
       dependencies: [
         "Vocabulary", "LinuxSystem", "Systemd", "Supervision", "Settings", "Ledger", "SupervisorRuntime",
-        "JSON", "ControlProtocol", "ControlServer",
+        "JSON", "Leases", "LeaseStores", "Databases", "Deployment", "ControlProtocol", "ControlServer",
       ], swiftSettings: strict),
     .executableTarget(
       name: "baton",
@@ -129,7 +132,8 @@ let package = Package(
       ]),
     tests(of: "baton", ["Vocabulary", "Settings", "DeploymentRuntime"], name: "DoctorTests"),
     tests(
-      of: "SupervisorRuntime", ["Vocabulary", "LinuxSystem", "CLinux", "JSON", "Systemd", "Supervision", "Settings"]),
+      of: "SupervisorRuntime",
+      ["Vocabulary", "LinuxSystem", "CLinux", "JSON", "Systemd", "Supervision", "Settings", "Leases"]),
     .testTarget(
       name: "ControlTests",
       dependencies: [

@@ -46,7 +46,7 @@ package enum Interface {
 
     type Engine (
       name: string,
-      state: (starting, ready, degraded, failed, stopping, stopped),
+      state: (starting, ready, degraded, failed, stopping, stopped, standby),
       wanted: int,
       ready: int,
       sockets: []string,
@@ -55,6 +55,24 @@ package enum Interface {
       workers: []Worker,
       # What they run, from the serving generation's settings.
       command: ?[]string
+    )
+
+    type Lease (
+      name: string,
+      state: (held, waiting, ending),
+      sinceUsec: int,
+      engines: []string,
+      # Whether a worker of them is ready here.
+      works: bool,
+      # Of this host's grant, and for how long that is proven.
+      token: ?int,
+      remainingMs: ?int,
+      # Another who has it, as far as it is known here.
+      holder: ?string,
+      holderToken: ?int,
+      # Where it lies, and why that could not be asked just now.
+      store: string,
+      storeError: ?string
     )
 
     type Listener (
@@ -169,6 +187,8 @@ package enum Interface {
       drains: ?[]Drain,
       connectionsCut: ?int,
       liveReleases: ?[]string,
+      # Leases that engines need.
+      leases: ?[]Lease,
       warnings: []string
     )
 

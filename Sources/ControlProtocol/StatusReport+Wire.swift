@@ -14,7 +14,7 @@ extension StatusReport: JSONValue {
       handover: try fields.optional("handover"), lastHandover: try fields.optional("lastHandover"),
       draining: try fields.required("draining"), drains: try fields.optional("drains"),
       connectionsCut: try fields.optional("connectionsCut"), liveReleases: try fields.optional("liveReleases"),
-      warnings: try fields.required("warnings"))
+      leases: try fields.optional("leases"), warnings: try fields.required("warnings"))
   }
 
   package var json: JSON {
@@ -35,6 +35,7 @@ extension StatusReport: JSONValue {
     members.append("drains", drains)
     members.append("connectionsCut", connectionsCut)
     members.append("liveReleases", liveReleases)
+    members.append("leases", leases)
     members.append("warnings", warnings)
     return .object(members)
   }

@@ -30,6 +30,8 @@ package struct StatusReport: Hashable, Sendable {
   /// What the generations that live run, those that drain included: nobody may remove these. nil from a supervisor that
   /// does not say it.
   package var liveReleases: [ReleaseID]?
+  /// Leases that engines need, by name; nil where none is needed.
+  package var leases: [Lease]?
   /// What weakens a promise right now, one sentence each.
   package var warnings: [String]
 
@@ -104,6 +106,8 @@ package struct StatusReport: Hashable, Sendable {
     case failed
     case stopping
     case stopped
+    /// It waits for its lease.
+    case standby
   }
 
   package enum HandoverKind: String, JSONWord, Hashable, Sendable { case overlap, exclusive }
@@ -260,7 +264,7 @@ package struct StatusReport: Hashable, Sendable {
     service: ServiceName, description: String, state: ServiceState, text: String, since: WallTime,
     supervisor: Supervisor, serving: GenerationID?, release: ReleaseID?, engines: [Engine], sockets: [Socket],
     handover: Handover?, lastHandover: LastHandover?, draining: [GenerationID], drains: [Drain]? = nil,
-    connectionsCut: Int? = nil, liveReleases: [ReleaseID]? = nil, warnings: [String]
+    connectionsCut: Int? = nil, liveReleases: [ReleaseID]? = nil, leases: [Lease]? = nil, warnings: [String]
   ) {
     self.service = service
     self.description = description
@@ -278,6 +282,7 @@ package struct StatusReport: Hashable, Sendable {
     self.drains = drains
     self.connectionsCut = connectionsCut
     self.liveReleases = liveReleases
+    self.leases = leases
     self.warnings = warnings
   }
 }

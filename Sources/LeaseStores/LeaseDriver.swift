@@ -21,12 +21,16 @@ package final class LeaseDriver {
 
   /// `act` gets every action but ``LeaseAction/ask(_:_:)``, in order; it may tell the driver more.
   package init(
-    on loop: EventLoop, store: StoreThread, timing: LeaseTiming, seed: UInt64, act: @escaping (LeaseAction) -> Void
+    on loop: EventLoop, store: StoreThread, timing: LeaseTiming, seed: UInt64, resuming grants: [Grant] = [],
+    act: @escaping (LeaseAction) -> Void
   ) throws(SystemError) {
     self.loop = loop
     self.store = store
     self.act = act
-    keeper = LeaseKeeper(timing: timing, seed: seed)
+    // Lives of one owner follow each other, and none asks a million times a second.
+    let before = ExchangeID(UInt64(max(0, BootInstant.now().nanoseconds / 1_000)))
+    keeper = LeaseKeeper(timing: timing, seed: seed, lastExchange: before, resuming: grants)
+    names = Set(grants.map(\.lease))
     timer = try BootTimer(on: loop) { [unowned self] in handle(.tick) }
     listen()
   }

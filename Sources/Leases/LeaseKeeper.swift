@@ -38,9 +38,21 @@ package struct LeaseKeeper: Hashable, Sendable {
     var nextAt = BootInstant(nanoseconds: .min)
   }
 
-  package init(timing: LeaseTiming = LeaseTiming(), seed: UInt64) {
+  /// `lastExchange`: higher than any that was asked in this owner's name before, by an earlier image of the program.
+  /// `grants`: what that one held, and what its engines run under.
+  package init(
+    timing: LeaseTiming = LeaseTiming(), seed: UInt64, lastExchange: ExchangeID = ExchangeID(0),
+    resuming grants: [Grant] = []
+  ) {
     self.timing = timing
     random = SplitMix64(seed: seed)
+    self.lastExchange = lastExchange
+    for grant in grants {
+      var lease = Lease(standing: .held(.init(token: grant.token, provenUntil: grant.provenUntil)))
+      lease.isWanted = true
+      lease.highestToken = grant.token
+      leases[grant.lease] = lease
+    }
   }
 
   package mutating func handle(_ event: LeaseEvent, at now: BootInstant) -> [LeaseAction] {

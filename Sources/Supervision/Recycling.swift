@@ -73,7 +73,9 @@ extension Engine {
   package var isRecycling: Bool { workers.contains { $0.part != .regular } }
 
   /// How many workers there are to be.
-  package var wanted: Int { Set(workers.filter { $0.isWanted || $0.part == .leaving }.map(\.id.slot)).count }
+  package var wanted: Int {
+    Set(workers.filter { $0.isWanted || $0.part == .leaving || phase == .standby }.map(\.id.slot)).count
+  }
 
   /// As many work as there are to be.
   package var isWhole: Bool {

@@ -58,10 +58,12 @@ package final class CrashMemory {
   /// Writes what `core` has decided, where that is another than before. To be called before anything of it is done.
   /// `carried` is pinned as long as nothing serves.
   package func keep(
-    _ core: Supervisor, carried: ResolvedGeneration? = nil, _ resolved: (GenerationID) -> ResolvedGeneration?
+    _ core: Supervisor, carried: ResolvedGeneration? = nil, leaseOwner: String? = nil,
+    _ resolved: (GenerationID) -> ResolvedGeneration?
   ) {
     var facts = CrashRecord.Facts(of: core)
     facts.pinned = facts.pinned ?? carried?.id
+    facts.leaseOwner = leaseOwner
     guard facts != last else { return }
     last = facts
     if encoded?.id != facts.pinned {

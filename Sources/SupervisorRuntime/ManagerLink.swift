@@ -18,6 +18,8 @@ package final class ManagerLink {
   private var sentStatus = ""
   private var statusTimer: TimerToken?
   private var extension_: TimerToken?
+  /// After so long without a word systemd ends batond; nil where nobody does.
+  var watchdogTime: Duration? { watchdog.map { $0.interval * 2 } }
   private var watchdogTimer: TimerToken?
 
   /// What must get through, in its order.

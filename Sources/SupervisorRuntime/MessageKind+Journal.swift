@@ -38,6 +38,15 @@ extension MessageKind {
     case .listenerShared: MessageID(0x91277b60e96462bf, 0x2833187ee94bd8dd)
     case .listenerLeft: MessageID(0x15700a56cce1e3d9, 0xc5add7d89428a8c6)
     case .listenerRetired: MessageID(0x073b5889f7515ef3, 0x67b176acdd7d211e)
+    case .leasePermitted: MessageID(0xec77141b2b9cfbde, 0xdb9c9191e5e5da0f)
+    case .leaseGranted: MessageID(0x06ac0883b18b44c5, 0x6f45c651e04651af)
+    case .leaseWaits: MessageID(0xd4d5700a935194bf, 0xcd373232b7102542)
+    case .leaseWaitsLong: MessageID(0xa1ce01fd79bdeffc, 0x0180d7bbbc4690a3)
+    case .leaseLost: MessageID(0xbf514f0464f2e75c, 0xf07abbf453e10d05)
+    case .leaseTwoHolders: MessageID(0x88e302a2a9290f50, 0x155a9e1e6b6afad3)
+    case .leaseReturned: MessageID(0x968d61c3ca525b37, 0x7a0eeb0b951130c2)
+    case .leaseStoreUnreachable: MessageID(0x4bfdd1b5e6408752, 0x12459d79f704a9db)
+    case .leaseStoreAnswers: MessageID(0x353516076aa85fed, 0xa63da152721d2103)
     case .shutdownStarted: MessageID(0x626157729cb8a4b6, 0x7375ac4ca59bc197)
     case .shutdownStage: MessageID(0xd6fde0cc90bd93ca, 0xf822e1826b397685)
     case .shutdownCut: MessageID(0x556caf6094cc31b0, 0xc19e35ee69547e09)
@@ -57,17 +66,23 @@ extension MessageKind {
   /// Errors are what was given up, warnings what went on in spite of it, notices what changed for clients.
   package var priority: LogPriority {
     switch self {
-    case .engineFailed, .settingsRefused, .operationRefused, .upgradeRefused, .handoverAborted, .listenerRefused: .error
+    case .engineFailed, .settingsRefused, .operationRefused, .upgradeRefused, .handoverAborted, .listenerRefused,
+      .leaseTwoHolders:
+      .error
     case .workerFault, .workerNotRecycled, .supervisorAway, .workerExited, .workerOutOfMemory, .workerKilled, .drainCut,
       .connectionsCut,
       .leftoversEnded, .listenerLeft,
       .listenerShared, .shutdownCut, .stageCommandFailed, .recovered, .crashMemoryTrouble, .ledgerUnavailable,
+      .leaseLost,
+      .leaseWaitsLong, .leaseStoreUnreachable,
       .outputDropped:
       .warning
-    case .serviceStarted, .asked, .workerSignalled, .ledgerRecovered, .generationServing, .engineScaled,
+    case .leaseGranted, .leaseReturned, .leaseStoreAnswers, .serviceStarted, .asked, .workerSignalled, .ledgerRecovered,
+      .generationServing, .engineScaled,
       .shutdownStarted, .upgraded, .stopped:
       .notice
-    case .generationStarting, .generationProving, .generationHeld, .generationOnTrial, .generationRolling,
+    case .leasePermitted, .leaseWaits, .generationStarting, .generationProving, .generationHeld, .generationOnTrial,
+      .generationRolling,
       .generationDraining, .generationEnded, .workerStarted, .workerReady, .workerStopped, .workerWaits,
       .workerRecycling, .workerRecycled,
       .listenerRetired, .shutdownStage:

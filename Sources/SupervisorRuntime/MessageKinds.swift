@@ -44,6 +44,20 @@ package enum MessageKind: String, Hashable, Sendable, CaseIterable {
   case listenerShared = "listener-shared"
   case listenerLeft = "listener-left"
   case listenerRetired = "listener-retired"
+  /// Engines under a lease may work here from now on.
+  case leasePermitted = "lease-permitted"
+  case leaseGranted = "lease-granted"
+  /// Another has it.
+  case leaseWaits = "lease-waits"
+  /// It has not come for five minutes.
+  case leaseWaitsLong = "lease-waits-long"
+  /// It is not proven any more, or was taken away: its engines are ended.
+  case leaseLost = "lease-lost"
+  /// Another got it while its engines ran here.
+  case leaseTwoHolders = "lease-two-holders"
+  case leaseReturned = "lease-returned"
+  case leaseStoreUnreachable = "lease-store-unreachable"
+  case leaseStoreAnswers = "lease-store-answers"
   case shutdownStarted = "shutdown-started"
   case shutdownStage = "shutdown-stage"
   case shutdownCut = "shutdown-cut"

@@ -58,6 +58,7 @@ struct Narrator {
       Happening(
         .supervisorAway,
         "batond did not run for \(gap.text): it was stopped, or the host was; no worker is blamed for that")
+    case .leasePermitted(let name): Happening(.leasePermitted, "engines under lease \(name) may work here")
     case .engineScaled(let name, let from, let to): scaled(name, from, to)
     case .listenerLeft(let listener):
       Happening(

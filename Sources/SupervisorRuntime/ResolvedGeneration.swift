@@ -114,7 +114,8 @@ extension ResolvedGeneration {
         healthyAfter: engine.restart.healthyAfter),
       handover: engine.handover.plan, stage: engine.stage.plan,
       proof: engine.prove.map { ProofPlan(socket: $0.socket, passes: $0.passes) },
-      asksPending: engine.drain.pending != nil, saves: engine.drain.save != nil, recycling: engine.recycling.plan)
+      asksPending: engine.drain.pending != nil, saves: engine.drain.save != nil, recycling: engine.recycling.plan,
+      lease: engine.lease, isWarm: engine.standby == .warm)
   }
 }
 

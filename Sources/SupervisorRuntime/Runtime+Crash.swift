@@ -1,3 +1,4 @@
+import Leases
 import LinuxSystem
 import Supervision
 import Vocabulary
@@ -33,6 +34,7 @@ extension Runtime {
           .crashMemoryTrouble, "what the last life of batond left cannot be used: \(why); the settings are read anew"))
     case .record(let record):
       recordedGroups = record.facts.groups
+      leaseOwner = record.facts.leaseOwner
       guard let resolved = record.resolved?.scaled(record.facts.scaled) else { return }
       core = Supervisor(
         firstGeneration: record.facts.nextGeneration, firstListener: record.facts.nextListener, seed: core.random.state)
@@ -93,6 +95,7 @@ extension Runtime {
   func remember(_ actions: [Action]) {
     guard let memory, actions.contains(where: \.concernsCrashes) else { return }
     if core.serving != nil || core.isStopping { carried = .nothing }
-    memory.keep(core, carried: carried.generation) { [unowned self] in generations[$0] }
+    let owner = core.leases.isEmpty ? leaseOwner : leases.owner.text
+    memory.keep(core, carried: carried.generation, leaseOwner: owner) { [unowned self] in generations[$0] }
   }
 }

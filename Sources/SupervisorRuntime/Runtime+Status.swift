@@ -31,13 +31,15 @@ extension Runtime {
 
   private var steadyLine: String {
     guard let serving = core.serving, let generation = core.generations[serving] else { return "nothing serves" }
-    let wanted = generation.engines.reduce(0) { $0 + $1.wanted }
+    let wanted = generation.engines.reduce(0) { $0 + ($1.phase == .standby ? 0 : $1.wanted) }
     let ready = generation.engines.reduce(0) { $0 + $1.workers.count { $0.isReady && $0.isWanted } }
     let failed = generation.engines.filter { $0.workers.contains(where: \.hasFailed) }.map(\.plan.name.rawValue)
     var line = "generation \(serving) serves, \(ready) of \(wanted) workers ready"
     if !failed.isEmpty { line += "; failed: \(failed.joined(separator: ", "))" }
     let draining = core.generations.values.filter { $0.role != .serving }.map(\.id).sorted()
     if !draining.isEmpty { line += "; draining: \(draining.map { "\($0)" }.joined(separator: ", "))" }
+    let leases = leases.line
+    if !leases.isEmpty { line += "; \(leases)" }
     if let outcome = lastOutcome, outcome.result != .done { line += "; last \(outcome.what)" }
     return line
   }

@@ -1,3 +1,4 @@
+import Leases
 package import LinuxSystem
 import Settings
 package import Supervision
@@ -31,6 +32,7 @@ package final class Runtime {
   let questions: Questions
   let stageCommands: StageCommands
   let operations: Operations
+  package let leases: ServiceLeases
   package internal(set) var core: Supervisor
   /// Settings, environment and release of each generation that is not forgotten.
   package internal(set) var generations: [GenerationID: ResolvedGeneration] = [:]
@@ -62,6 +64,8 @@ package final class Runtime {
   /// Where each decision is written down before it is acted on; nil where nobody would keep it.
   var memory: CrashMemory?
   var carried = Carried.nothing
+  /// Who asked for leases in an earlier life.
+  var leaseOwner: String?
   /// The order of listeners as an earlier life left it.
   var recordedGroups: [SteeringGroup] = []
   /// Asked before a generation is put in place; the answer is warnings for people.
@@ -71,7 +75,7 @@ package final class Runtime {
 
   package init(
     wiring: Wiring, loop: EventLoop, manager: ManagerLink, history: History, listeners: Listeners, workers: Workers,
-    core: Supervisor, operationPrefix: String
+    leases: ServiceLeases, core: Supervisor, operationPrefix: String
   ) {
     self.wiring = wiring
     self.loop = loop
@@ -79,6 +83,7 @@ package final class Runtime {
     self.history = history
     self.listeners = listeners
     self.workers = workers
+    self.leases = leases
     self.core = core
     questions = Questions(loop: loop, listeners: listeners, workers: workers)
     stageCommands = StageCommands(loop: loop, children: workers.children)
@@ -89,6 +94,10 @@ package final class Runtime {
     listeners.send = { [unowned self] in send($0) }
     listeners.report = { history.add($0) }
     questions.send = { [unowned self] in send($0) }
+    leases.send = { [unowned self] in send($0) }
+    leases.report = { history.add($0) }
+    leases.changed = { [unowned self] in tellStatus() }
+    workers.leases = leases
     loop.wasAway = { [unowned self] in send(.wasAway($0)) }
     stageCommands.done = { [unowned self] in send(.stageWorkDone($0)) }
     stageCommands.report = { history.add($0) }
@@ -97,7 +106,9 @@ package final class Runtime {
   // MARK: Asked from outside
 
   package func start(completion: @escaping (OperationOutcome) -> Void) {
-    workers.endLeftovers(of: carried.generation?.settings.sockets.map(\.address) ?? [])
+    let isEmpty = workers.endLeftovers(of: carried.generation?.settings.sockets.map(\.address) ?? [])
+    // What still runs under the old grant must not meet its like under the same token.
+    if isEmpty, let leaseOwner { leases.inherit(OwnerID(leaseOwner)) }
     send(.start(operations.begin(.start, at: .monotonicNow(), completion: completion)))
   }
 
@@ -179,8 +190,10 @@ package final class Runtime {
     inbox = []
     isHandling = false
     armTick()
-    manager.tell(status: statusLine, isBusy: isBusy)
+    tellStatus()
   }
+
+  private func tellStatus() { if !isHandling { manager.tell(status: statusLine, isBusy: isBusy) } }
 
   private func decide(_ event: Event) {
     let actions = core.handle(event, at: .monotonicNow())
@@ -212,6 +225,7 @@ package final class Runtime {
       KillPoint.reach("after \(action.label)")
     case .spawn, .terminate, .abort, .kill: work(action)
     case .askReadiness, .askLiveness, .askPending, .measure, .save, .prove, .checkTrial: ask(action)
+    case .want, .unwant, .vacated, .closeLeases: keepLeases(action)
     case .runStageCommand(let stage, let index): runStageCommand(stage, index)
     case .cutStageCommand(let stage): stageCommands.cut(stage)
     case .closeLedger:
@@ -302,7 +316,10 @@ package final class Runtime {
     generations[generation.id] = generation
     generationChanged(generation)
     settingsWarnings =
-      again ? warnings : warnings + generation.weaknesses + workers.weaknesses(of: generation.settings)
+      again
+      ? warnings
+      : warnings + generation.weaknesses + workers.weaknesses(of: generation.settings)
+        + [Self.watchdogWeakness(generation.settings, watchdog: manager.watchdogTime)].compactMap { $0 }
     recoverListeners(for: generation)
     send(.settingsLoaded(operation, generation.plan))
   }

@@ -50,7 +50,7 @@ package final class WorkerProcess {
   init(
     id: WorkerID, engine: Settings.Engine, generation: ResolvedGeneration, service: ServiceName,
     sockets: [(name: SocketName, descriptor: Descriptor)], loop: EventLoop, notifyPath: String,
-    containment: any Containment, budget: OutputBudget
+    containment: any Containment, budget: OutputBudget, lease: [String: String] = [:]
   ) throws(WorkerStartError) {
     self.id = id
     self.loop = loop
@@ -68,6 +68,7 @@ package final class WorkerProcess {
       request.environment.merge(
         Self.environment(id, engine, generation, service, sockets.map(\.name), port, notifyPath)
       ) { $1 }
+      request.environment.merge(lease) { $1 }
       request.pidVariables = sockets.isEmpty ? [] : ["LISTEN_PID"]
       if case .notify = engine.watchdog { request.pidVariables.append("WATCHDOG_PID") }
       request.standardOutput = standardOutput.writer

@@ -15,6 +15,8 @@ package final class Workers {
   /// A line a worker printed.
   package var printed: (WorkerID, WorkerProcess.Line) -> Void = { _, _ in }
   let children: Children
+  /// Whom engines under a lease learn theirs from.
+  weak var leases: ServiceLeases?
 
   private let loop: EventLoop
   private let service: ServiceName
@@ -57,7 +59,8 @@ package final class Workers {
     do throws(WorkerStartError) {
       let process = try WorkerProcess(
         id: id, engine: engine, generation: generation, service: service, sockets: sockets, loop: loop,
-        notifyPath: path, containment: containment, budget: budget(of: id.engine))
+        notifyPath: path, containment: containment, budget: budget(of: id.engine),
+        lease: leases?.environment(of: engine) ?? [:])
       admit(id, process)
       send(.spawned(id))
     } catch {
@@ -90,10 +93,12 @@ package final class Workers {
 
   /// Ends what workers of an earlier supervisor of this service left behind, and waits for it. Before anything starts.
   /// `addresses`: where it answered, as far as that is known, for the number of connections that are cut by this.
-  func endLeftovers(of addresses: [SocketAddress]) {
+  ///
+  /// - Returns: false when something of it is still there.
+  func endLeftovers(of addresses: [SocketAddress]) -> Bool {
     let leftovers = containments.endLeftovers(
       marker: "NOTIFY_SOCKET=\(notifyDirectory)/", addresses: addresses, within: Self.leftoverTime)
-    guard !leftovers.found.isEmpty else { return }
+    guard !leftovers.found.isEmpty else { return true }
     let names = { (list: [ProcessName]) in
       list.prefix(5).map { "\($0.pid) \($0.command)" }.joined(separator: ", ") + (list.count > 5 ? ", …" : "")
     }
@@ -103,6 +108,7 @@ package final class Workers {
         "ended what an earlier batond left behind: \(names(leftovers.found))"
           + (leftovers.connections == 0 ? "" : "; their \(leftovers.connections) open connections were cut")
           + (leftovers.left.isEmpty ? "" : "; still there: \(names(leftovers.left))")))
+    return leftovers.left.isEmpty
   }
 
   private static let leftoverTime = Duration.seconds(5)

@@ -21,7 +21,7 @@ struct Baton: ParsableCommand {
       Check.self, Doctor.self, Init.self, Probe.self, Deploy.self,
       Rollback.self, RecoverCommand.self, History.self, Show.self, Releases.self, Diff.self, Migrations.self,
       BackupCommand.self, Preflight.self, Prune.self, Adopt.self,
-      LockCommand.self,
+      LeasesCommand.self, LockCommand.self,
       RunOperation.self,
       MayDeploy.self,
     ])

@@ -12,6 +12,7 @@ enum Daemon {
 
   /// Returns the exit status of design §8.
   static func main(_ arguments: [String]) -> Int32 {
+    if arguments == [DatabaseLeases.option] { return DatabaseLeasesProgram.run() }
     do throws(Arguments.Problem) {
       return run(try Arguments(arguments))
     } catch {

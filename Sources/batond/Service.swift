@@ -1,5 +1,6 @@
 import ControlServer
 import Glibc
+import LeaseStores
 import LinuxSystem
 import Settings
 import Supervision
@@ -117,12 +118,18 @@ final class Service {
     _ listeners: Listeners, _ workers: Workers, _ prefix: String
   ) -> Runtime {
     var random = SystemRandomNumberGenerator()
+    let file = LeasePlace.file(beside: directories.state)
+    let leases = ServiceLeases(
+      loop: loop, service: arguments.name, directory: "\(directories.runtime)/lease"
+    ) { (store, claimant, patience) throws(StoreError) in
+      try LeasePlace.open(store, file: file, claimant, patience)
+    }
     return Runtime(
       wiring: Runtime.Wiring(
         service: arguments.name, settingsPath: arguments.settings, runtimeDirectory: directories.runtime,
         version: Daemon.version),
       loop: loop, manager: manager, history: history, listeners: listeners, workers: workers,
-      core: Supervisor(seed: random.next()), operationPrefix: prefix)
+      leases: leases, core: Supervisor(seed: random.next()), operationPrefix: prefix)
   }
 
   /// What the manager says to this process alone.

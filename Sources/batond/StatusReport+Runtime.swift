@@ -34,7 +34,7 @@ extension StatusReport {
           workers: $0.workers, connections: $0.connections)
       }, connectionsCut: runtime.connectionsCut,
       liveReleases: Set(core.generations.values.compactMap { $0.plan.release }).sorted { $0.text < $1.text },
-      warnings: runtime.warnings)
+      leases: StatusReport.Lease.all(of: runtime, clock), warnings: runtime.warnings)
   }
 
   /// One reading of both clocks, so that all times of a report agree.
@@ -74,12 +74,13 @@ extension StatusReport.Engine {
     }
     let workers = generations.flatMap { $0.engine(plan.name)?.workers ?? [] }
       .filter { $0.isRunning || $0.hasFailed || $0.isWanted }
-    let wanted = engine.wanted
+    let wanted = engine.phase == .standby ? 0 : engine.wanted
     let ready = engine.workers.count { $0.isReady }
     let state: StatusReport.EngineState =
       switch engine.phase {
       case .ending: engine.isGone ? .stopped : .stopping
       case .held: .starting
+      case .standby: engine.hasFailed ? .failed : .standby
       case .started:
         if engine.workers.contains(where: \.hasFailed) {
           .failed

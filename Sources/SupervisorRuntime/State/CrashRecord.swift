@@ -6,8 +6,8 @@ package import Vocabulary
 /// read by the next life. See docs/decisions/0011.
 package struct CrashRecord: Hashable, Sendable {
   /// The form this program writes.
-  package static let format: Int64 = 1
-  /// As ``SavedState/readableBy``.
+  package static let format: Int64 = 2
+  /// As ``SavedState/readableBy``; where leases are wanted, ``format``.
   package static let readableBy: Int64 = 1
 
   /// What changes from one decision to the next.
@@ -25,6 +25,8 @@ package struct CrashRecord: Hashable, Sendable {
     package var workers: [WorkerID]
     /// Engines of the pinned generation with another number of workers than its settings say.
     package var scaled: [Scaled]
+    /// Who asked for leases, so that the next life has at once what this one held; nil where none was wanted.
+    package var leaseOwner: String?
   }
 
   package struct Scaled: Hashable, Sendable {
@@ -54,7 +56,8 @@ package struct CrashRecord: Hashable, Sendable {
         pinned: resolved?.id, step: try fields.optional("step"), candidate: try fields.optional("candidate"),
         operation: try fields.optional("operation"), groups: try fields.required("groups"),
         nextGeneration: try fields.required("nextGeneration"), nextListener: try fields.wide("nextListener"),
-        workers: try fields.required("workers"), scaled: try fields.optional("scaled") ?? [])
+        workers: try fields.required("workers"), scaled: try fields.optional("scaled") ?? [],
+        leaseOwner: try fields.optional("leaseOwner"))
     } catch { throw error as? StateError ?? StateError("\(error)") }
   }
 
@@ -71,11 +74,13 @@ package struct CrashRecord: Hashable, Sendable {
   func bytes(generation: JSON?) -> [UInt8] {
     var bytes: [UInt8] = []
     let json = JSON.record([
-      "format": .integer(Self.format), "readableBy": .integer(Self.readableBy), "writer": writer.json,
+      "format": .integer(Self.format), "readableBy": .integer(facts.leaseOwner == nil ? Self.readableBy : Self.format),
+      "writer": writer.json,
       "service": service.json, "generation": generation, "step": facts.step?.json,
       "candidate": facts.candidate?.json, "operation": facts.operation?.json, "groups": facts.groups.json,
       "nextGeneration": facts.nextGeneration.json, "nextListener": .wide(facts.nextListener),
       "workers": facts.workers.json, "scaled": facts.scaled.isEmpty ? nil : facts.scaled.json,
+      "leaseOwner": facts.leaseOwner?.json,
     ])
     json.write(to: &bytes)
     return bytes
@@ -127,7 +132,8 @@ extension Action {
   /// Whether it shows that what a crash must leave may have changed.
   var concernsCrashes: Bool {
     switch self {
-    case .loadSettings, .repeatSettings, .open, .attach, .close, .relisten, .spawn, .removeStoredListeners, .forget,
+    case .want, .loadSettings, .repeatSettings, .open, .attach, .close, .relisten, .spawn, .removeStoredListeners,
+      .forget,
       .finish, .exit:
       true
     case .note(let note):

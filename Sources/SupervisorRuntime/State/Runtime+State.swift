@@ -12,6 +12,7 @@ extension Runtime {
     case .scaling(let operation): return "\(operation) is under way"
     case .recycling(let engine): return "a worker of \(engine) is being replaced"
     case .reloadsWait(let operation): return "\(operation) waits for its turn"
+    case .leaving(let lease): return "what ran under lease \(lease) is ending"
     case .quieting(let listener): return "the old listener on \(listener.key) is not quiet yet"
     case .stopping: return "the service is being stopped"
     case nil: break
@@ -36,7 +37,7 @@ extension Runtime {
           SavedReload(operation: waiting.operation, wish: waiting.wish, askedAt: $0)
         }
       }, control: control, upgrade: upgrade, crashMemory: memory?.descriptor, connectionsCut: connectionsCut,
-      isStoreMissing: isStoreMissing)
+      isStoreMissing: isStoreMissing, leases: leases.saved)
   }
 
   /// Goes on where another image of this program stopped. To be called once, instead of ``start(completion:)``.
@@ -58,6 +59,9 @@ extension Runtime {
     try listeners.resume(state.listeners)
     try workers.resume(state.workers)
     if let serving = core.serving.flatMap({ generations[$0] }) { generationChanged(serving) }
+    if let saved = state.leases {
+      leases.resume(saved, wanted: core.leases.filter(\.value.isWanted).keys.sorted())
+    }
     askAgain()
     workers.sweep()
     armTick()

@@ -53,10 +53,12 @@ extension SavedState {
     let nextGeneration: GenerationID = try fields.required("nextGeneration")
     let nextListener = try fields.wide("nextListener")
     let random = SplitMix64(seed: try fields.wide("random"))
+    let standings: [StandingState] = try fields.optional("leaseStandings") ?? []
     do throws(ResumptionError) {
       core = try Supervisor(
         resuming: saved.map(\.generation), serving: serving, groups: groups, nextGeneration: nextGeneration,
-        nextListener: nextListener, random: random)
+        nextListener: nextListener, random: random,
+        leases: Dictionary(standings.map { ($0.name, $0.standing) }, uniquingKeysWith: { first, _ in first }))
     } catch { throw ShapeError(problem: error.description) }
     settingsWarnings = try fields.required("settingsWarnings")
     lastOutcome = try fields.optional("lastOutcome")
@@ -75,6 +77,7 @@ extension SavedState {
     let cut: Int? = try fields.optional("connectionsCut")
     connectionsCut = cut ?? 0
     isStoreMissing = try fields.optional("isStoreMissing") ?? false
+    leases = try fields.optional("leases")
   }
 
   /// What the core relies on must be there.
@@ -100,7 +103,7 @@ extension SavedState {
   private var json: JSON {
     let serving = core.serving ?? GenerationID(0)
     return .record([
-      "format": .integer(Self.format), "readableBy": .integer(Self.readableBy), "writer": writer.json,
+      "format": .integer(Self.format), "readableBy": .integer(readableBy), "writer": writer.json,
       "service": service.json, "pid": Int(pid).json, "startedAt": .time(startedAt), "serving": serving.json,
       "nextGeneration": core.nextGeneration.json, "nextListener": .wide(core.nextListener),
       "random": .wide(core.random.state),
@@ -114,6 +117,9 @@ extension SavedState {
       "upgrade": upgrade.json, "crashMemory": crashMemory.map { Int($0).json },
       "connectionsCut": connectionsCut == 0 ? nil : connectionsCut.json,
       "isStoreMissing": isStoreMissing ? true.json : nil,
+      "leases": leases?.json,
+      "leaseStandings": core.leases.isEmpty
+        ? nil : core.leases.sorted { $0.key < $1.key }.map { StandingState(name: $0.key, standing: $0.value) }.json,
     ])
   }
 }

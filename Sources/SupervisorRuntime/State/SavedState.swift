@@ -10,10 +10,14 @@ package import Vocabulary
 /// docs/decisions/0010.
 package struct SavedState: Hashable, Sendable {
   /// The form this program writes.
-  package static let format: Int64 = 1
+  package static let format: Int64 = 2
   /// The oldest program that reads this form is one that knows this number. Grows only when one that does not know what
   /// was added would decide wrongly.
-  package static let readableBy: Int64 = 1
+  /// One that knows nothing of leases would start engines without theirs.
+  package var readableBy: Int64 {
+    let hasLeases = generations.contains { $0.settings.engines.contains { $0.lease != nil } }
+    return hasLeases || leases != nil ? 2 : 1
+  }
   /// Ten times what 500 workers in three generations take.
   package static let limits = JSON.Limits(bytes: 16 * 1024 * 1024, values: 2_000_000)
 
@@ -44,6 +48,7 @@ package struct SavedState: Hashable, Sendable {
   package var connectionsCut = 0
   /// Nobody keeps what is given to the manager.
   package var isStoreMissing = false
+  package var leases: SavedLeases?
 
   /// Every descriptor that goes along.
   package var descriptors: [Int32] {

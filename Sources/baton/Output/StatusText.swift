@@ -132,7 +132,7 @@ struct StatusText {
     let colour: StyledLine.Colour =
       switch engine.state {
       case .ready: .green
-      case .starting, .degraded, .stopping, .stopped: .yellow
+      case .starting, .degraded, .stopping, .stopped, .standby: .yellow
       case .failed: .red
       }
     return [

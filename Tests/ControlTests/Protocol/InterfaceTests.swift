@@ -41,6 +41,7 @@ import Vocabulary
     var engine = report.engines[0]
     engine.command = ["./serve"]
     #expect(fields(try declaration("type", "Engine")) == written(engine))
+    #expect(fields(try declaration("type", "Lease")) == written(try #require(report.leases?.first)))
     #expect(fields(try declaration("type", "Socket")) == written(report.sockets[0]))
     #expect(fields(try declaration("type", "Listener")) == written(report.sockets[0].listeners[0]))
     #expect(fields(try declaration("type", "Handover")) == written(try #require(report.handover)))

@@ -18,9 +18,7 @@ struct FakeHost {
     case disturb
     case stop(ShutdownCause)
     case stopNow
-    case grants(LeaseName)
-    case withdraws(LeaseName)
-    case endsLease(LeaseName)
+    case grants(LeaseName), withdraws(LeaseName), endsLease(LeaseName)
   }
 
   /// Made into text only when something broke.

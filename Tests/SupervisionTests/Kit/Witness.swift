@@ -35,12 +35,12 @@ struct Witness: Hashable {
   private(set) var hasExited = false
   /// What whoever decides about leases knows.
   enum Lease: Hashable { case wanted, permitted, withdrawn, given }
-  private(set) var leases: [LeaseName: Lease] = [:]
+  var leases: [LeaseName: Lease] = [:]
   /// Nobody wants them any more, but they are not given back yet.
-  private var unwanted: Set<LeaseName> = []
+  var unwanted: Set<LeaseName> = []
   /// Its end has come: nothing of it may live on.
-  private var isUp: Set<LeaseName> = []
-  private var now = Instant.zero
+  var isUp: Set<LeaseName> = []
+  private(set) var now = Instant.zero
   /// Listeners that a worker shut down just now: the kernel acted before anybody knew.
   private var shutDown: Set<SocketKey> = []
 
@@ -129,19 +129,7 @@ struct Witness: Hashable {
     case .closeLedger:
       let left = processes.values.filter { $0.engine.stage <= .database && $0.counts(at: now) }
       if !left.isEmpty { return "the ledger is closed while engines run: \(left.map(\.engine.name))" }
-    case .want(let lease):
-      if unwanted.remove(lease) == nil, leases[lease] != nil { return "\(lease) is asked for twice" }
-      if leases[lease] == nil { leases[lease] = .wanted }
-    case .unwant(let lease):
-      if unwanted.contains(lease) || leases[lease] == nil { return "\(lease) was not asked for" }
-      if leases[lease] == .wanted { leases[lease] = nil } else { unwanted.insert(lease) }
-    case .vacated(let lease): return vacated(lease)
-    case .closeLeases:
-      // What cannot be killed is not waited for.
-      let left = leases.filter { lease, state in
-        state != .wanted && !processes.values.contains { $0.engine.lease == lease }
-      }
-      if !left.isEmpty { return "left with \(left) under way" }
+    case .want, .unwant, .vacated, .closeLeases: return followLease(action)
     case .finish(let operation, let verdict):
       holds[operation] = nil
       if open.remove(operation) == nil { return "a second verdict for \(operation): \(verdict)" }
@@ -162,15 +150,6 @@ struct Witness: Hashable {
       .runStageCommand, .cutStageCommand, .tell:
       break
     }
-    return nil
-  }
-
-  private mutating func vacated(_ lease: LeaseName) -> String? {
-    if let worker = processes.first(where: { $0.value.engine.lease == lease && $0.value.counts(at: now) })?.key {
-      return "\(lease) is given back while \(worker) runs"
-    }
-    isUp.remove(lease)
-    leases[lease] = unwanted.remove(lease) == nil ? .wanted : nil
     return nil
   }
 

@@ -16,6 +16,7 @@ import Vocabulary
       (facts.step, facts.candidate, facts.operation) = ("proving", state.core.nextGeneration, OperationID("reload-x-1"))
       facts.scaled = [CrashRecord.Scaled(engine: EngineName(unchecked: "web"), workers: 7)]
     }
+    if seed % 3 == 0 { facts.leaseOwner = "0123456789abcdef" }
     return CrashRecord(
       writer: "0.0.9", service: state.service, facts: facts,
       resolved: state.generations.first { $0.id == facts.pinned })
@@ -47,13 +48,13 @@ import Vocabulary
 
   @Test func oneThatNeedsALaterProgramIsRefused() throws {
     let text = String(decoding: try record(seed: 1).bytes, as: UTF8.self)
-    let later = text.replacing("\"readableBy\":1", with: "\"readableBy\":2", maxReplacements: 1)
+    let later = text.replacing("\"readableBy\":1", with: "\"readableBy\":3", maxReplacements: 1)
     #expect { try CrashRecord(bytes: Array(later.utf8)) } throws: { "\($0)".contains("written by version 0.0.9") }
   }
 
   @Test func whatIsAddedLaterDoesNotMatter() throws {
     let text = String(decoding: try record(seed: 1).bytes, as: UTF8.self)
-    let later = text.replacing("{\"format\":1,", with: "{\"format\":2,\"new\":{\"a\":[1]},", maxReplacements: 1)
+    let later = text.replacing("{\"format\":2,", with: "{\"format\":3,\"new\":{\"a\":[1]},", maxReplacements: 1)
     #expect(try CrashRecord(bytes: Array(later.utf8)) == (try record(seed: 1)))
   }
 

@@ -46,9 +46,9 @@ import Vocabulary
   }
 
   @Test func oneThatNeedsALaterProgramIsRefused() throws {
-    let text = String(decoding: try fixture(), as: UTF8.self).replacing("\"readableBy\":1", with: "\"readableBy\":2")
+    let text = String(decoding: try fixture(), as: UTF8.self).replacing("\"readableBy\":1", with: "\"readableBy\":3")
     #expect { try SavedState(bytes: Array(text.utf8)) } throws: {
-      "\($0)".contains("needs a program that knows form 2")
+      "\($0)".contains("needs a program that knows form 3")
     }
   }
 

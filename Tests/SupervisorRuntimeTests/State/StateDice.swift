@@ -1,3 +1,4 @@
+import Leases
 import LinuxSystem
 import Settings
 import Supervision
@@ -71,7 +72,8 @@ struct StateDice {
       bounds: ResourceBounds(
         memory: maybe(ByteCount(1 << 30)), processorPercent: maybe(150), processes: maybe(number(1...500))),
       recycling: Settings.Recycling(
-        memory: maybe(ByteCount(1 << 29)), age: maybe(time()), requests: maybe(number(1...5_000))))
+        memory: maybe(ByteCount(1 << 29)), age: maybe(time()), requests: maybe(number(1...5_000))),
+      lease: name == "robots" ? maybe(Self.lease) : nil, standby: .cold)
   }
 
   private mutating func settings(_ sockets: [Settings.Socket]) -> Settings {
@@ -89,7 +91,15 @@ struct StateDice {
         steering: one(of: Settings.Steering.allCases), maxDraining: 3, maxDrainTime: time(), upgradeOnReload: coin()),
       shutdown: Settings.Shutdown(
         timeout: time(), intake: time(), engines: time(), database: time(), redis: time(),
-        databaseCommands: [command()], redisCommands: []))
+        databaseCommands: [command()], redisCommands: []), leases: leases())
+  }
+
+  private static let lease = LeaseName(unchecked: "robots")
+
+  private mutating func leases() -> Settings.Leases {
+    Settings.Leases(
+      store: one(of: [.local, .redis("redis://u:p@h"), .postgres("postgres://h/d")]), timeToLive: time(),
+      margin: maybe(time()), poll: time())
   }
 
   private mutating func socket(_ name: String, _ address: String) throws -> Settings.Socket {
@@ -170,7 +180,9 @@ struct StateDice {
     let generations = [try generation(old, .draining(draining), bindings), try generation(new, .serving, bindings)]
     let core = try Supervisor(
       resuming: generations, serving: new.id, groups: groups, nextGeneration: GenerationID(7), nextListener: 99,
-      random: SplitMix64(seed: .max - random.next() % 1000))
+      random: SplitMix64(seed: .max - random.next() % 1000),
+      leases: coin() ? [:] : [Self.lease: LeaseStanding(isWanted: coin(), state: one(of: LeaseStanding.State.allCases))]
+    )
     let listeners = ids.map { id, socket in listener(id, socket) }
     return SavedState(
       writer: "0.1.0", service: ServiceName(unchecked: "shop"), pid: 4711, startedAt: instant(), core: core,
@@ -193,7 +205,15 @@ struct StateDice {
         ]),
       upgrade: SavedUpgrade(
         operation: OperationID("upgrade-x-1"), startedAt: instant(), leftAt: instant(), from: "0.0.9"),
-      crashMemory: descriptor())
+      crashMemory: descriptor(),
+      leases: maybe(
+        SavedLeases(
+          owner: "0123456789abcdef", settings: leases(),
+          grants: [
+            Grant(
+              lease: Self.lease, token: LeaseToken(.max - 5),
+              provenUntil: BootInstant(nanoseconds: Int64(number(0...1_000_000_000))))
+          ])))
   }
 
   private mutating func listener(_ id: ListenerID, _ socket: Settings.Socket) -> SavedListener {

@@ -1,0 +1,107 @@
+"""Engines under a lease: of several supervisors one runs them, whatever happens to it, to the others and to the store."""
+
+import os
+import signal
+import time
+import unittest
+
+from kit import proc
+from kit.leased import Hosts
+from kit.locks import Redis
+from kit.postgres import Postgres
+from kit.runner import within
+from kit.waiting import holds_for, wait_until
+
+
+class Stores:
+    """The same promises hold wherever leases lie."""
+
+    def make(self, **options):
+        raise NotImplementedError
+
+    def test_one_of_three_runs_it_and_hands_it_over_in_order(self):
+        with self.make(ttl="20s") as hosts:
+            first = hosts.start("a")
+            work = hosts.wait_for_work("a")
+            hosts.start("b")
+            hosts.start("c")
+            status = hosts.hosts["b"].status()
+            self.assertEqual([(each["state"], each["wanted"]) for each in status["engines"]], [("standby", 0)])
+            self.assertEqual(status["state"], "serving")
+            self.assertIn("waits for lease robots", status["text"])
+            code, _ = first.stop()
+            self.assertEqual(code, 0)
+            wait_until(lambda: {each.owner for each in hosts.writes} & {"b", "c"}, 10, hosts.logs)
+            writes = hosts.replay(self)
+            second = writes[-1].owner
+            self.assertGreater(writes[-1].token, work.token)
+            self.assertLess(hosts.gap("a", second), 1.0, "woken, not waited for the poll")
+            self.assertEqual({each.owner for each in writes}, {"a", second})
+
+    def test_a_reload_keeps_the_lease(self):
+        with self.make(ttl="20s") as hosts:
+            first = hosts.start("a")
+            hosts.wait_for_work("a")
+            hosts.start("b")
+            first.of.engines["robots"]["environment"] = {"X": "1"}
+            first.reload()
+            count = len(hosts.writes)
+            wait_until(lambda: len(hosts.writes) > count + 20, 10, hosts.logs)
+            self.assertEqual({(each.owner, each.token) for each in hosts.replay(self)}, {("a", hosts.writes[0].token)})
+
+    def test_a_killed_holder_is_followed_within_its_time(self):
+        with self.make(ttl="3s") as hosts:
+            first = hosts.start("a")
+            work = hosts.wait_for_work("a")
+            hosts.start("b")
+            workers = [first.pid, *proc.descendants(first.pid)]
+            for pid in workers:
+                proc.kill(pid)
+            hosts.wait_for_work("b", above=work.token)
+            hosts.replay(self)
+            self.assertLess(hosts.gap("a", "b"), 3 + 1.5, "its time and a second, and the start of the engine")
+
+    def test_a_stopped_holder_is_refused_and_ends_its_engine_when_it_wakes(self):
+        with self.make(ttl="2s") as hosts:
+            first = hosts.start("a")
+            work = hosts.wait_for_work("a")
+            hosts.start("b")
+            os.kill(first.pid, signal.SIGSTOP)
+            hosts.wait_for_work("b", above=work.token)
+            os.kill(first.pid, signal.SIGCONT)
+            wait_until(lambda: first.status()["engines"][0]["state"] == "standby", 10, hosts.logs)
+            woken = time.clock_gettime(time.CLOCK_BOOTTIME)
+            holds_for(lambda: not [each for each in hosts.writes if each.owner == "a" and each.at > woken], 0.3)
+            writes = hosts.replay(self, stale_from=("a",))
+            # Only while nobody could end it: what it wrote meanwhile was refused.
+            self.assertTrue([each for each in writes if not each.accepted])
+            second = next(each for each in writes if each.owner == "b")
+            self.assertFalse([each for each in writes if each.owner == "a" and each.accepted and each.at > second.at])
+
+
+@within(200)
+class InAFile(Stores, unittest.TestCase):
+    def make(self, **options):
+        return Hosts(**options)
+
+
+@within(200)
+class InRedis(Stores, unittest.TestCase):
+    def setUp(self):
+        self.redis = self.enterContext(Redis())
+
+    def make(self, **options):
+        return Hosts({"redis": {"url": f"redis+unix://{self.redis.socket}"}}, **options)
+
+
+@within(200)
+class InPostgres(Stores, unittest.TestCase):
+    def setUp(self):
+        self.server = self.enterContext(Postgres())
+
+    def make(self, **options):
+        return Hosts({"database": {"url": self.server.url()}}, **options)
+
+
+if __name__ == "__main__":
+    unittest.main()
