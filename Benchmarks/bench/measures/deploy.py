@@ -234,7 +234,7 @@ read -r _ status _ <&3
     box.write("/usr/local/bin/sleep", """#!/bin/bash
 until (exec 3<>/dev/tcp/127.0.0.1/8000) 2>/dev/null || ((SECONDS >= $1)); do :; done
 """, mode=0o755)
-    box.write("/etc/gitconfig", "[user]\nname = b\nemail = b@example.org\n[safe]\ndirectory = *\n")
+    box.write("/etc/gitconfig", "[user]\nname = b\nemail = b@example.org\n[safe]\ndirectory = *\n[gc]\nauto = 0\n")
     box.run("cp", PROGRAM, f"{SCRIPT_DIRECTORY}/main")
     box.run("chown", "baton-deploy:", DIRECTORY)
     box.run("chown", "-R", "baton-deploy:", "/opt/repository")
