@@ -141,6 +141,15 @@ let package = Package(
       ],
       exclude: ["Golden"], swiftSettings: strict),
 
+    // What reads bytes that others wrote, with bytes that others could have written.
+    .testTarget(
+      name: "FuzzTests",
+      dependencies: [
+        "Vocabulary", "LinuxSystem", "JSON", "Systemd", "Settings", "ControlProtocol", "SupervisorRuntime",
+        "LeaseStores",
+      ],
+      exclude: ["Corpus", "Found"], swiftSettings: strict),
+
     // Programs that the tests, the demo and the benchmarks run.
     .executableTarget(
       name: "fixture-systemd", dependencies: ["Systemd"], path: "Tests/Fixtures/systemd", swiftSettings: strict),

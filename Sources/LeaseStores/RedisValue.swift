@@ -61,8 +61,9 @@ struct RedisReader {
     guard "+-:$*".utf8.contains(kind), depth < Self.deepest else {
       throw Refusal(why: "what answers there is no Redis")
     }
-    guard let line = try line(position + 1) else { return nil }
-    position += 1 + line.utf8.count + 2
+    guard let bytes = try line(position + 1) else { return nil }
+    position = bytes.endIndex + 2
+    let line = String(decoding: bytes, as: UTF8.self)
     switch kind {
     case UInt8(ascii: "+"): return .text(line)
     case UInt8(ascii: "-"): return .error(line)
@@ -100,8 +101,8 @@ struct RedisReader {
     return count < 0 ? nil : count
   }
 
-  /// Up to CR LF.
-  private func line(_ start: Int) throws(Refusal) -> String? {
+  /// Up to CR LF. As bytes: what is no UTF-8 is longer as text.
+  private func line(_ start: Int) throws(Refusal) -> ArraySlice<UInt8>? {
     let longest = 4_096
     guard let end = bytes[start...].prefix(longest + 1).firstIndex(of: UInt8(ascii: "\r")) else {
       guard bytes.count - start <= longest else { throw Refusal(why: "what answers there is no Redis") }
@@ -109,6 +110,6 @@ struct RedisReader {
     }
     guard end + 1 < bytes.count else { return nil }
     guard bytes[end + 1] == UInt8(ascii: "\n") else { throw Refusal(why: "what answers there is no Redis") }
-    return String(decoding: bytes[start..<end], as: UTF8.self)
+    return bytes[start..<end]
   }
 }

@@ -6,8 +6,12 @@ final class SettingsFixture {
   let directory: String
 
   init() {
-    var template = Array("/tmp/settings-tests-XXXXXX".utf8CString)
-    directory = mkdtemp(&template).map { String(cString: $0) } ?? "/nonexistent"
+    var made = "/nonexistent"
+    repeat {
+      var template = Array("/tmp/settings-tests-XXXXXX".utf8CString)
+      made = mkdtemp(&template).map { String(cString: $0) } ?? "/nonexistent"
+    } while made.contains("DIR")  // which stands for it in texts
+    directory = made
     write("main", "#!/bin/sh\n", mode: 0o755)
     write("plain", "no program\n", mode: 0o644)
   }
