@@ -26,7 +26,7 @@ from kit.chaos.stage import staged  # noqa: E402
 
 SHORT = (
     "worker-killed", "overlap", "bad-version", "supervisor-killed", "release-swapped", "disk-full", "bad-settings",
-    "supervisor-pauses", "clock-jumps", "journal-hangs", "callers-killed",
+    "supervisor-pauses", "clock-jumps", "journal-hangs",
 )  # fmt: skip
 # Those that were under way when the accident was due, and those that began at that moment.
 NEWCOMERS = 10
