@@ -113,7 +113,7 @@ private let robots = LeaseName(unchecked: "robots")
     #expect(try one.renew(robots, token) == .renewed)
     let keys = ["{baton}:lease:robots", "{baton}:instance:\(one.claimant.owner)"]
     let left = try keys.map { try place.redis("PTTL", $0).string.flatMap { Int64($0) } ?? -1 }
-    #expect(left.allSatisfy { $0 > 0 } && abs(left[0] - left[1]) <= 1, "the naive form: 30 s and 60 s")
+    #expect(left.allSatisfy { $0 > 0 } && abs(left[0] - left[1]) < 1_000, "the naive form: 30 s and 60 s")
     try place.pass(place.timeToLive)
     #expect(try keys.allSatisfy { try place.redis("EXISTS", $0) == .integer(0) })
   }
