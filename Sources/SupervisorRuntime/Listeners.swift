@@ -14,6 +14,16 @@ package final class Listeners {
   /// Probes of our own that lie in the queues of recovered listeners.
   var ownProbes: [ListenerID: Int] = [:]
   var entries: [ListenerID: Entry] = [:]
+  /// What the kernel could not be told.
+  private(set) var owed: [SocketKey: Owed] = [:]
+  private var retrying: Set<SocketKey> = []
+  private static let retryInterval = Duration.milliseconds(50)
+
+  struct Owed {
+    let program: SteeringProgram
+    let rule: SteeringRule
+    let why: String
+  }
   /// Several share an address.
   var isCrowded = false
   /// Passed by systemd, from a socket unit or from its store, until a socket of the settings takes them.
@@ -189,9 +199,22 @@ package final class Listeners {
       guard !unsteered.contains(key) else { return }
       do throws(SystemError) {
         try instructions(key, program).attach(to: serving.descriptor)
-      } catch {
-        report(Happening(.listenerRefused, "\(key) cannot be steered: \(error)"))
-      }
+        owed[key] = nil
+      } catch { owe(key, program, rule, error) }
+    }
+  }
+
+  /// The kernel has no memory for it now, or the like: until it has, nobody is asked there, and no listener that clients
+  /// may still meet counts as quiet.
+  private func owe(_ key: SocketKey, _ program: SteeringProgram, _ rule: SteeringRule, _ error: SystemError) {
+    if owed[key] == nil {
+      report(Happening(.listenerRefused, "\(key) cannot be steered: \(error); it is tried again until it can"))
+    }
+    owed[key] = Owed(program: program, rule: rule, why: error.description)
+    guard retrying.insert(key).inserted else { return }
+    loop.schedule(after: Self.retryInterval) { [unowned self] in
+      retrying.remove(key)
+      if let owed = owed[key] { attach(key, owed.program, owed.rule) }
     }
   }
 
@@ -284,7 +307,10 @@ package final class Listeners {
       if !entries.keys.contains(where: { $0.key == id.key }) { unlink(path) }
     }
     entry.descriptor.close()
-    if !entries.keys.contains(where: { $0.key == id.key }) { unsteered.remove(id.key) }
+    if !entries.keys.contains(where: { $0.key == id.key }) {
+      unsteered.remove(id.key)
+      owed[id.key] = nil
+    }
     isCrowded = Set(entries.keys.map(\.key)).count < entries.count
   }
 
@@ -302,6 +328,12 @@ package final class Listeners {
 
   func watchQuiet(_ id: ListenerID, isServed: Bool = true) {
     guard let entry = entries[id] else { return send(.quiet(id, unfinished: 0)) }
+    if owed[id.key] != nil {
+      loop.schedule(after: Self.retryInterval) { [unowned self] in
+        if entries[id] != nil { watchQuiet(id, isServed: isServed) }
+      }
+      return
+    }
     let waiting = isServed ? nil : { [unowned self] in queued(id) - ownProbes[id, default: 0] }
     let watch = QuietWatch(loop: loop, descriptor: entry.descriptor, address: entry.address, waiting: waiting) {
       [unowned self] in

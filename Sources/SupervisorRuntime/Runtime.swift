@@ -369,11 +369,7 @@ package final class Runtime {
       let plan = core.generations[id.generation]?.engine(id.engine)?.plan
       if let limit = plan?.recycling?.memory { workers.measure(id, limit: limit) }
     case .save(let id): questions.save(id, engine(of: id), generations[id.generation])
-    case .prove(let id, let name, let number):
-      guard let prove = generations[id]?.engine(name)?.prove,
-        let listener = core.generations[id]?.bindings[prove.socket]
-      else { return }
-      questions.prove(id, name, number: number, prove, through: listener)
+    case .prove(let id, let name, let number): prove(id, name, number: number)
     case .checkTrial(let id, let round):
       guard let generation = generations[id], let trial = generation.settings.handover.trial else { return }
       questions.check(generation, trial, round: round, serving: core.serving)

@@ -45,6 +45,8 @@ package final class WorkerProcess {
   private var memoryRegistration: EventLoop.Registration?
   private var memoryKills: UInt64 = 0
   private var memoryLook: TimerToken?
+  private var deaf: TimerToken?
+  private var deafTold = false
 
   /// Spawns it. What was made for a start that fails is undone by the objects themselves.
   init(
@@ -59,7 +61,9 @@ package final class WorkerProcess {
       let port = engine.hasOwnPort ? try FreePort.take() : nil
       self.port = port
       notify = try NotifyServer(path: notifyPath)
-      notifyDescriptor = Descriptor(owning: fcntl(notify.descriptor, F_DUPFD_CLOEXEC, 0))
+      let copy = fcntl(notify.descriptor, F_DUPFD_CLOEXEC, 0)
+      guard copy >= 0 else { throw SystemError("duplicate", "the notify socket", errno: errno) }
+      notifyDescriptor = Descriptor(owning: copy)
       let standardOutput = try Descriptor.pipe(nonblockingReader: true)
       let standardError = try Descriptor.pipe(nonblockingReader: true)
       output = try WorkerOutput(
@@ -160,12 +164,22 @@ package final class WorkerProcess {
 
   private func listen() {
     output.printed = { [unowned self] in printed(Line(isError: $0 == .error, text: $1)) }
-    // Registering fails only when the kernel has no memory for it; the worker then counts as silent and is found late.
-    notifyRegistration = try? loop.register(notifyDescriptor, events: .read) { [unowned self] _ in receive() }
+    listenToNotify()
     if let events = containment.memoryEvents {
       memoryRegistration = try? loop.register(events, events: .priority) { [unowned self] _ in
         memoryChanged(events)
       }
+    }
+  }
+
+  /// Fails only when the kernel has no memory for it: tried again, and what was said meanwhile is heard then.
+  private func listenToNotify() {
+    do throws(SystemError) {
+      notifyRegistration = try loop.register(notifyDescriptor, events: .read) { [unowned self] _ in receive() }
+    } catch {
+      if !deafTold { printed(Line(isError: true, text: "[baton] what it says cannot be heard now: \(error)")) }
+      deafTold = true
+      deaf = loop.schedule(after: .milliseconds(50)) { [weak self] in self?.listenToNotify() }
     }
   }
 
@@ -226,6 +240,7 @@ package final class WorkerProcess {
   func close() {
     loop.cancel(emptiness)
     loop.cancel(memoryLook)
+    loop.cancel(deaf)
     notifyRegistration?.cancel()
     memoryRegistration?.cancel()
     output.close()

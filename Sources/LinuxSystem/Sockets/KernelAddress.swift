@@ -62,7 +62,11 @@ extension Descriptor {
   }
 
   /// Still a listening socket. False after anybody's shutdown(2) on any copy of it.
-  package var isListening: Bool { option(SOL_SOCKET, SO_ACCEPTCONN) == 1 }
+  /// True where the kernel does not say of a socket: nobody is to be thought gone because of that.
+  package var isListening: Bool {
+    if let answer = option(SOL_SOCKET, SO_ACCEPTCONN) { return answer == 1 }
+    return errno != ENOTSOCK && errno != EBADF
+  }
 
   /// Something waits to be accepted or received.
   package var isReadable: Bool {

@@ -1,0 +1,162 @@
+"""System calls of batond's own thread fail while it replaces a generation: each of them once, at each of its first places,
+and for ever. Whatever comes of that, the service answers all the time, what is not done is said with the kernel's reason,
+and once the calls work again the next reload is done, with nothing left over.
+
+BATON_CALL=NAME tries one of them alone.
+"""
+
+import collections
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import threading
+import unittest
+
+from kit import http, proc, programs
+from kit.manager import managed, with_sockets
+from kit.runner import within
+from kit.waiting import wait_until
+
+# What each fails with where it fails, and at how many of its places it is tried.
+START = {"clone3": ("EAGAIN", 2), "pipe2": ("EMFILE", 2), "openat": ("EMFILE", 12), "fcntl": ("EMFILE", 5)}
+LISTENERS = {
+    "socket": ("EMFILE", 8), "bind": ("EADDRINUSE", 2), "listen": ("EADDRINUSE", 1), "setsockopt": ("ENOMEM", 7),
+    "getsockopt": ("ENOBUFS", 6), "getsockname": ("ENOBUFS", 1), "chmod": ("EPERM", 1), "connect": ("EAGAIN", 1),
+}  # fmt: skip
+KEPT = {"sendmsg": ("ENOBUFS", 6), "sendto": ("ENOBUFS", 6), "pwrite64": ("ENOSPC", 6)}
+LOOP = {
+    "epoll_ctl": ("ENOMEM", 8), "accept4": ("EMFILE", 2), "pidfd_send_signal": ("EPERM", 2), "getdents64": ("EIO", 2),
+    "unlink": ("EACCES", 1), "write": ("ENOSPC", 8),
+}  # fmt: skip
+
+DECIDED = re.compile(r"batond: (error: |warning: )*(generation \d+ (serves|is refused)|reload refused)")
+
+
+class Injection:
+    """Calls of the one thread of a process, not of its children, fail as long as the block lasts."""
+
+    def __init__(self, pid, call, error, when):
+        self.command = [
+            programs.tool("strace"), "-p", str(pid), "-o", "/dev/null", "-e", f"trace={call}", "-e",
+            f"inject={call}:error={error}:when={when}",
+        ]  # fmt: skip
+
+    def __enter__(self):
+        self.process = subprocess.Popen(self.command, stderr=subprocess.PIPE, text=True)
+        said = self.process.stderr.readline()
+        if "attached" not in said:
+            self.__exit__()
+            raise AssertionError(f"strace: {said}")
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.communicate()
+
+
+class Asking:
+    """A client that asks again and again; what went wrong."""
+
+    def __init__(self, port):
+        self.port, self.wrong, self.count, self.ends = port, [], 0, threading.Event()
+        self.thread = threading.Thread(target=self._ask)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ends.set()
+        self.thread.join()
+
+    def _ask(self):
+        while not self.ends.wait(0.01):
+            try:
+                answer = http.ask(self.port)
+                if answer.status != 200:
+                    self.wrong.append(answer.status)
+            except OSError as error:
+                self.wrong.append(str(error))
+            self.count += 1
+
+
+def descriptors(pid):
+    """How many of each kind."""
+    found = collections.Counter()
+    for each in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            kind = os.readlink(f"/proc/{pid}/fd/{each}").split(":")[0]
+            # The ledger opens its files when it first has something to write.
+            if "/ledger.db" not in kind:
+                found[kind] += 1
+    return found
+
+
+def at_rest(it):
+    status = it.status()
+    if status["state"] != "serving" or status["draining"] or len(it.stored("http.")) != 1:
+        return None
+    return status["serving"]
+
+
+class Calls(unittest.TestCase):
+    def walk(self, calls):
+        only = os.environ.get("BATON_CALL")
+        with managed(with_sockets("http")) as it:
+            self.reload(it)
+            wait_until(lambda: at_rest(it), 10)
+            usual = descriptors(it.pid)
+            outcomes = {}
+            for call, (error, places) in calls.items():
+                if only in (None, call):
+                    for when in [*map(str, range(1, places + 1)), "1+"]:
+                        # Each is tried, whatever became of those before.
+                        with self.subTest(f"{call} {when}"):
+                            outcomes.setdefault(call, []).append(self.inject(it, call, error, when, usual))
+            for call, each in outcomes.items():
+                print(f"{call}: {' '.join(each)}")
+
+    def reload(self, it):
+        self.assertEqual(it.call("Reload", 20, wait=True)["verdict"]["outcome"], "done")
+
+    def inject(self, it, call, error, when, usual):
+        what = f"{call} {when} {error}"
+        said = len(it.log())
+        with Asking(it.of.port) as asking:
+            with Injection(it.pid, call, error, when):
+                it.signal(signal.SIGHUP)
+                try:
+                    wait_until(lambda: DECIDED.search(it.log()[said:]), 3)
+                except AssertionError:
+                    pass
+            wait_until(lambda: at_rest(it), 30, lambda: f"rest after {what}: {it.status()} {it.log()[said:]}")
+        self.assertIsNone(it.process.poll(), what)
+        # A worker that was told to end before it had said how many it took does no harm: nobody is refused or reset.
+        self.assertEqual(asking.wrong, [], f"{what}: {it.log()[said:]}")
+        text = it.log()[said:]
+        refused = "refused" in text
+        if refused:
+            self.assertIn(error, text, what)
+        self.reload(it)
+        wait_until(lambda: at_rest(it), 20, lambda: f"rest after {what}")
+        wait_until(lambda: not descriptors(it.pid) - usual, 5, lambda: f"no more after {what}: {descriptors(it.pid) - usual}")
+        self.assertEqual(len(proc.descendants(it.pid)), 1, what)
+        return "refused" if refused else "done"
+
+    @within(280)
+    def test_of_a_start(self):
+        self.walk(START)
+
+    @within(280)
+    def test_of_listeners(self):
+        self.walk(LISTENERS)
+
+    @within(280)
+    def test_of_what_systemd_keeps(self):
+        self.walk(KEPT)
+
+    @within(280)
+    def test_of_the_loop(self):
+        self.walk(LOOP)
