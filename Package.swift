@@ -66,7 +66,7 @@ let package = Package(
     layer("Leases", ["Vocabulary"]),
 
     // Layer 3: effects, one owner per machine, no decisions.
-    layer("Settings", ["Vocabulary", "LinuxSystem", "CToml"]),
+    layer("Settings", ["Vocabulary", "LinuxSystem", "Leases", "CToml"]),
     layer("Ledger", ["Vocabulary", "LinuxSystem", "CLinux", "CSQLite"]),
     layer(
       "SupervisorRuntime",

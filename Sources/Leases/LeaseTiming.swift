@@ -29,6 +29,9 @@ package struct LeaseTiming: Hashable, Sendable {
   /// Two renewals may be lost before the third would come too late. However long it lasts, the holder learns soon that it
   /// was taken away.
   package var renewEvery: Duration { min(timeToLive / 3, .seconds(10)) }
+  /// A holder that stands still does not end its work: whoever watches it must end both within this, counted from when a
+  /// renewal was just due.
+  package var watchdogLimit: Duration { timeToLive - renewEvery - killMargin }
   /// After a failure, and how long an answer is waited for: disks and networks may need a quarter of a second at times.
   package var retry: Duration { min(max(timeToLive / 12, min(timeToLive / 4, .milliseconds(250))), .seconds(5)) }
 }

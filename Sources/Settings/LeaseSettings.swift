@@ -1,3 +1,4 @@
+package import Leases
 internal import Vocabulary
 
 extension Settings {
@@ -23,6 +24,8 @@ extension Settings {
     /// nil: as it follows from ``timeToLive``.
     package var margin: Duration?
     package var poll: Duration
+
+    package var timing: LeaseTiming { LeaseTiming(timeToLive: timeToLive, margin: margin, poll: poll) }
 
     package init(
       store: Store = .local, timeToLive: Duration = .seconds(30), margin: Duration? = nil, poll: Duration = .seconds(5)

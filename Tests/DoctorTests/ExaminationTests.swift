@@ -149,6 +149,19 @@ struct ExaminationTests {
     #expect(Set(Examination(facts: facts).findings.map(\.id)) == ["systemd-unknown", "backlog"])
   }
 
+  /// While batond stands still nobody ends what runs under its lease.
+  @Test func aLeaseNeedsAWatchdogThatEndsBatondInTime() throws {
+    let lease = "lease = \"robots\""
+    #expect(try Self.findings(settings: lease).isEmpty)
+    for (more, watchdog) in [
+      (lease, nil), (lease, Duration.seconds(18)), ("\(lease)\n[leases]\nttl = \"20s\"", .seconds(15)),
+    ] {
+      let found = try Self.findings(settings: more) { $0.watchdog = watchdog }
+      #expect(found.map(\.id) == ["watchdog"] && found.first?.severity == .error)
+    }
+    #expect(try Self.findings(settings: "\(lease)\n[leases]\nttl = \"20s\"") { $0.watchdog = .seconds(11) }.isEmpty)
+  }
+
   @Test func theWorstComesFirst() throws {
     let found = try Self.findings {
       $0.watchdog = nil

@@ -179,6 +179,40 @@ class Redises(unittest.TestCase):
             hosts.replay(self)
             self.assertIn("was taken away", host.log())
 
+    def test_h16_a_connection_that_is_well_lives_on(self):
+        def clients():
+            lines = self.cli("CLIENT", "LIST").splitlines()
+            return {line.split()[0] for line in lines if "cmd=client" not in line}
+
+        with Hosts(self.url(), ttl="1s") as hosts:
+            hosts.start("a")
+            work = hosts.wait_for_work("a")
+            before = clients()
+            self.assertEqual(len(before), 2, "one for questions, one for news")
+            # Four times as long as a lease lasts, sixteen times as long as an answer is waited for.
+            wait_until(lambda: hosts.writes[-1].at > work.at + 4, 20, hosts.logs)
+            self.assertEqual(clients(), before)
+            self.assertEqual({each.token for each in hosts.replay(self)}, {work.token})
+
+    def test_h17_serving_and_working_are_told_apart(self):
+        def never_ready(made):
+            made.engines["robots"].update({"command": ["/bin/sleep", "100"], "start-timeout": "60s"})
+
+        def seen(host):
+            lease = host.status()["leases"][0]
+            return host.status()["state"], lease["state"], lease["works"]
+
+        with Hosts(self.url(), ttl="20s") as hosts:
+            first = hosts.start("a", never_ready)
+            wait_until(lambda: first.status()["leases"][0]["state"] == "held", 10, hosts.logs)
+            self.assertFalse(seen(first)[2], "it has the lease, and nothing works under it")
+            second = hosts.start("b")
+            second.wait_for_log("waiting for lease robots", 10)
+            self.assertEqual(seen(second), ("serving", "waiting", False))
+            first.stop()
+            hosts.wait_for_work("b")
+            self.assertEqual(seen(second), ("serving", "held", True))
+
     def test_what_people_see(self):
         with Hosts(self.url(), ttl="20s") as hosts:
             first = hosts.start("a")

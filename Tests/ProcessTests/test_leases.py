@@ -66,10 +66,12 @@ class Stores:
             first = hosts.start("a")
             work = hosts.wait_for_work("a")
             hosts.start("b")
+            engine = first.pids("robots")[0]
             os.kill(first.pid, signal.SIGSTOP)
             hosts.wait_for_work("b", above=work.token)
             os.kill(first.pid, signal.SIGCONT)
-            wait_until(lambda: first.status()["engines"][0]["state"] == "standby", 10, hosts.logs)
+            wait_until(lambda: not proc.alive(engine), 10, hosts.logs)
+            self.assertEqual(first.status()["engines"][0]["state"], "standby")
             woken = time.clock_gettime(time.CLOCK_BOOTTIME)
             holds_for(lambda: not [each for each in hosts.writes if each.owner == "a" and each.at > woken], 0.3)
             writes = hosts.replay(self, stale_from=("a",))

@@ -25,17 +25,10 @@ extension Runtime {
     }?.leases
   }
 
-  /// A batond that stands still does not end its engine: systemd must end both before the lease can expire, counted from
-  /// a renewal that was just due.
-  package static func watchdogLimit(_ leases: Settings.Leases) -> Duration {
-    let timing = LeaseTiming(timeToLive: leases.timeToLive, margin: leases.margin, poll: leases.poll)
-    return timing.timeToLive - timing.renewEvery - timing.killMargin
-  }
-
   /// What systemd's watchdog leaves open, one sentence; nil where it is short enough or nothing has a lease.
   package static func watchdogWeakness(_ settings: Settings, watchdog: Duration?) -> String? {
     guard settings.engines.contains(where: { $0.lease != nil }) else { return nil }
-    let limit = watchdogLimit(settings.leases)
+    let limit = settings.leases.timing.watchdogLimit
     if let watchdog, watchdog <= limit { return nil }
     let has = watchdog.map { "ends a batond that stands still after \($0.text)" } ?? "does not watch batond"
     return "engines with a lease: systemd \(has), and has to within \(limit.text) (WatchdogSec=), or another host may "

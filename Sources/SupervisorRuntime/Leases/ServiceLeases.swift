@@ -124,7 +124,7 @@ package final class ServiceLeases {
       return driver
     }
     self.settings = settings
-    let timing = LeaseTiming(timeToLive: settings.timeToLive, margin: settings.margin, poll: settings.poll)
+    let timing = settings.timing
     let claimant = Claimant(owner: owner, label: label, timeToLive: settings.timeToLive)
     var random = SystemRandomNumberGenerator()
     do throws(SystemError) {

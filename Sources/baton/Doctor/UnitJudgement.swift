@@ -1,3 +1,4 @@
+import Leases
 import Settings
 import Vocabulary
 
@@ -87,7 +88,18 @@ struct UnitJudgement {
           "daemon-reload", .warning, "the unit's files changed after systemd read them",
           why: "what is loaded is not what is on disk", remedy: "systemctl daemon-reload"))
     }
-    if unit.watchdog == nil {
+    if settings.engines.contains(where: { $0.lease != nil }) {
+      let limit = settings.leases.timing.watchdogLimit
+      if unit.watchdog.map({ $0 > limit }) ?? true {
+        all.append(
+          finding(
+            "watchdog", .error,
+            "WatchdogSec= is \(unit.watchdog?.text ?? "not set"), and engines with a lease need \(limit.text) or less",
+            why:
+              "while batond stands still nobody ends them, and another host may start them when the lease has expired",
+            set: "WatchdogSec=\(limit.milliseconds / 1_000)"))
+      }
+    } else if unit.watchdog == nil {
       all.append(
         finding(
           "watchdog", .note, "WatchdogSec= is not set", why: "a batond that hangs is not noticed", set: "WatchdogSec=15"
