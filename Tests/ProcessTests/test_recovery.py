@@ -7,9 +7,9 @@ import unittest
 
 from kit import fixtures, http
 from kit.load import Load
-from kit.manager import Client, check_served, fill, managed, ports, untaken, with_sockets
+from kit.manager import Client, Managed, Manager, check_served, fill, managed, ports, untaken, with_sockets
 from kit.runner import within
-from kit.supervisor import running
+from kit.supervisor import running, service
 from kit.waiting import wait_until
 
 
@@ -206,6 +206,36 @@ class Queues(unittest.TestCase):
                 check_served(self, supervisor, clients)
                 self.assertEqual(http.ask(path, "/env?COLOUR").body, "blue")
                 self.assertEqual(list(supervisor.of.folder.glob("s.sock.*")), [])
+
+    @within(120)
+    def test_a_socket_of_a_socket_unit_beside_one_of_our_own(self):
+        with service() as made, Manager(made.folder / "notify") as manager, socket.socket() as units:
+            with_sockets("http")(made)
+            units.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            units.bind(("127.0.0.1", made.port))
+            units.listen(128)
+            units.setblocking(False)
+            supervisor = Managed(made, manager)
+            try:
+                # The socket unit gives it to each start, whatever the service says of its own store.
+                manager.stored.append(("http", os.dup(units.fileno())))
+                supervisor.restart()
+                for _ in range(3):
+                    made.bad("never-ready", workers=1, start_timeout="60s")
+                    made.write()
+                    supervisor.signal(signal.SIGHUP)
+                    wait_until(lambda: supervisor.stored("http."), 10, "the listener of a candidate")
+                    supervisor.crash()
+                    clients = [Client(made.port) for _ in range(8)]
+                    manager.stored.append(("http", os.dup(units.fileno())))
+                    supervisor.restart()
+                    self.assertEqual({client.status() for client in clients}, {200})
+                    # It is never closed, nor shut down: it starts the service again.
+                    self.assertEqual(units.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN), 1)
+                self.assertEqual(http.ask(made.port, "/env?COLOUR").body, "blue")
+            finally:
+                supervisor.end()
+                supervisor.clear()
 
     @within(120)
     def test_several_unix_sockets_and_one_of_tcp(self):
