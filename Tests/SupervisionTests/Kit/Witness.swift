@@ -240,7 +240,8 @@ struct Witness: Hashable {
     }
     if engine.plan.handover == .exclusive { return engine.workers.count { $0.part != .regular } == 1 }
     return engine.workers.contains { $0.id != id && $0.id.slot == id.slot && $0.isReady }
-      && engine.workers.count(where: \.isReady) >= engine.wanted
+      // Whoever was given up is at work neither before nor after.
+      && engine.workers.count { $0.isReady || ($0.hasFailed && $0.isWanted) } >= engine.wanted
   }
 
   private func terminate(_ id: WorkerID, before: Supervisor, after: Supervisor) -> String? {
