@@ -238,11 +238,15 @@ class Ground:
 
     @staticmethod
     def not_undone(history):
-        """What the last operation with such a step could not remove, it says, and the next one removes it."""
-        return [
-            each["operation"] for each in history
-            if any(step["state"] in ("not-undone", "failed") for step in each["steps"])
-        ][:1]  # fmt: skip
+        """What operations could not remove, they say, and the next one that prunes removes it."""
+        said = []
+        for each in history:
+            states = {step["step"]: step["state"] for step in each["steps"]}
+            if {"not-undone", "failed"} & set(states.values()):
+                said.append(each["operation"])
+            if states.get("prune") == "done":
+                break
+        return said
 
     def releases(self):
         folder = self.deploy.directory / "releases"
