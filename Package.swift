@@ -130,7 +130,8 @@ let package = Package(
         "Settings",
         "Ledger",
       ]),
-    tests(of: "baton", ["Vocabulary", "Settings", "DeploymentRuntime"], name: "DoctorTests"),
+    tests(
+      of: "baton", ["Vocabulary", "Settings", "DeploymentRuntime", "ControlProtocol", "JSON"], name: "DoctorTests"),
     tests(
       of: "SupervisorRuntime",
       ["Vocabulary", "LinuxSystem", "CLinux", "JSON", "Systemd", "Supervision", "Settings", "Leases"]),

@@ -34,4 +34,7 @@ package struct LeaseTiming: Hashable, Sendable {
   package var watchdogLimit: Duration { timeToLive - renewEvery - killMargin }
   /// After a failure, and how long an answer is waited for: disks and networks may need a quarter of a second at times.
   package var retry: Duration { min(max(timeToLive / 12, min(timeToLive / 4, .milliseconds(250))), .seconds(5)) }
+
+  /// After this a person is told that a lease does not come.
+  package static let longWait = Duration.seconds(300)
 }

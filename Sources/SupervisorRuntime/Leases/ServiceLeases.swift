@@ -54,9 +54,6 @@ package final class ServiceLeases {
   private var driver: LeaseDriver?
   private var entries: [LeaseName: Entry] = [:]
 
-  /// After this a person is told that a lease does not come.
-  static let longWait = Duration.seconds(300)
-
   package init(loop: EventLoop, service: ServiceName, directory: String, open: @escaping Opening) {
     self.loop = loop
     self.service = service
@@ -249,10 +246,10 @@ package final class ServiceLeases {
   }
 
   private func wait(_ name: LeaseName) {
-    entries[name]?.patience = loop.schedule(after: Self.longWait) { [weak self] in
+    entries[name]?.patience = loop.schedule(after: LeaseTiming.longWait) { [weak self] in
       guard let self, let entry = entries[name], entry.state == .waiting else { return }
       let who = entry.holder.map { "held by \($0.label)" } ?? trouble?.why ?? "nobody is known to have it"
-      note(name, .leaseWaitsLong, "lease \(name) has not come for \(Self.longWait.text): \(who)")
+      note(name, .leaseWaitsLong, "lease \(name) has not come for \(LeaseTiming.longWait.text): \(who)")
     }
   }
 

@@ -1,4 +1,5 @@
 import ArgumentParser
+import ControlClient
 import ControlProtocol
 import Glibc
 import JSON
@@ -31,7 +32,8 @@ struct Doctor: ParsableCommand {
         .settingsWrong, "\(path) is wrong, and what holds cannot be compared with it",
         holds: "nothing was changed", next: "correct the file; baton check \(path) reads it")
     }
-    let facts = Gathering.facts(service: service, unit: unit ?? "baton@\(service).service", settings: read)
+    var facts = Gathering.facts(service: service, unit: unit ?? "baton@\(service).service", settings: read)
+    if read.engines.contains(where: { $0.lease != nil }) { facts.leases = leases(of: service) }
     let findings = Examination(facts: facts).findings
     let isSound = !findings.contains { $0.severity == .error }
     if options.json {
@@ -40,6 +42,13 @@ struct Doctor: ParsableCommand {
       printText(service, findings)
     }
     if !isSound { throw ExitCode(Int32(ExitStatus.failed.code)) }
+  }
+
+  /// One that does not run has none.
+  private func leases(of service: ServiceName) -> [StatusReport.Lease] {
+    let choice = try? ServiceChoice(service.rawValue, control: options.control)
+    let report = try? choice?.ask { (client) throws(ClientError) in try client.status() }
+    return report?.leases ?? []
   }
 
   /// `--settings hotgo.toml` names the service as batond would.

@@ -1,4 +1,6 @@
+import ControlProtocol
 import DeploymentRuntime
+import JSON
 import Settings
 import Vocabulary
 
@@ -8,6 +10,9 @@ struct Facts {
   var settings: Settings
   var systemd: SystemdFacts
   var host: HostFacts
+  /// As the service says that runs; empty where none runs or none needs a lease.
+  var leases: [StatusReport.Lease] = []
+  var now = WallTime.now
 }
 
 /// What systemd says; what it could not be asked stays apart from what it answered.

@@ -1,0 +1,48 @@
+import ControlProtocol
+import JSON
+import Testing
+import Vocabulary
+
+@testable import baton
+
+struct LeaseJudgementTests {
+  static let now = WallTime(microseconds: 1_795_000_000_000_000)
+
+  static func findings(
+    _ state: StatusReport.LeaseState, since seconds: Int64 = 1, holder: String? = nil, error: String? = nil,
+    count: Int = 1
+  ) -> [Finding] {
+    let leases = (1...count).map { number in
+      StatusReport.Lease(
+        name: LeaseName(unchecked: "robots-\(number)"), state: state,
+        since: WallTime(microseconds: now.microseconds - seconds * 1_000_000), engines: [], works: state == .held,
+        token: nil, remaining: nil, holder: holder, holderToken: nil, store: "redis://h:6379/0", storeError: error)
+    }
+    return LeaseJudgement(leases: leases, now: now).findings
+  }
+
+  @Test func whatIsWellSaysNothing() {
+    #expect(Self.findings(.held, since: 100_000).isEmpty)
+    #expect(Self.findings(.waiting, since: 299, holder: "shop@b:1").isEmpty)
+    #expect(Self.findings(.ending).isEmpty, "given back, and taken by nobody")
+  }
+
+  @Test func aStoreThatCannotBeAskedIsSaidOnce() {
+    let found = Self.findings(.held, error: "no answer for 2500 ms", count: 3)
+    #expect(found.map(\.id) == ["lease-store"])
+    #expect(found.first?.severity == .error && found.first?.what.contains("no answer for 2500 ms") == true)
+  }
+
+  @Test func twoHoldersAreNamed() {
+    let found = Self.findings(.ending, holder: "shop@b:1")
+    #expect(found.map(\.id) == ["lease-two-holders"])
+    #expect(found.first?.severity == .error && found.first?.what.contains("shop@b:1") == true)
+  }
+
+  @Test func aLongWaitIsAMatterOfWhoHasIt() {
+    let standby = Self.findings(.waiting, since: 301, holder: "shop@b:1")
+    #expect(standby.map(\.id) == ["lease-waits"] && standby.first?.severity == .note)
+    let nobody = Self.findings(.waiting, since: 301)
+    #expect(nobody.map(\.id) == ["lease-waits"] && nobody.first?.severity == .warning)
+  }
+}
