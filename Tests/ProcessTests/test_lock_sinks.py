@@ -22,8 +22,9 @@ class Sinks(unittest.TestCase):
         go = locks.directory / "go"
         os.mkfifo(go)
         script = f"echo $BATON_LEASE_TOKEN >> $LOG; read -r line < {go}; ({write}) > {locks.directory}/late 2>&1; echo late $? >> $LOG"
-        first = locks.start("run", "report", "--ttl", "1s", "--", "bash", "-c", script, variables=variables)
-        wait_until(lambda: locks.lines, 20, lambda: "the first one runs")
+        first = locks.start("run", "report", "--ttl", "3s", "--", "bash", "-c", script, variables=variables)
+        wait_until(
+            lambda: locks.lines, 20, lambda: f"the first one to run: {first.poll()} {first.poll() and first.stderr.read()}")
         first.send_signal(signal.SIGSTOP)
         second = locks.run(
             "run", "report", "--wait", "15s", "--", "bash", "-c", f"echo $BATON_LEASE_TOKEN >> $LOG; {write}", variables=variables)
