@@ -5,6 +5,7 @@ processes end with an outer pid namespace, and it dies with the process that mad
 SIGKILL can leave is one folder and empty cgroups, which `collect` (or the next machine) removes.
 """
 
+import contextlib
 import os
 import pathlib
 import re
@@ -238,15 +239,15 @@ class Machine:
     def systemd_version(self):
         return int(re.match(r"systemd (\d+)", self.run("systemctl", "--version").stdout)[1])
 
-    def processes(self):
-        """Pids of everything in it, as the host numbers them."""
+    def processes(self, unit=None):
+        """Pids of everything in it, or in a unit of it, as the host numbers them."""
         found = set()
         for group in self._cgroups():
-            for file in group.glob("payload/**/cgroup.procs"):
-                try:
-                    found.update(map(int, file.read_text().split()))
-                except OSError:
-                    pass  # the cgroup went meanwhile
+            # Cgroups go while they are walked through: os.walk() passes over what is gone.
+            for folder, _, _ in os.walk(group / "payload"):
+                if unit is None or unit in pathlib.Path(folder).parts:
+                    with contextlib.suppress(OSError):
+                        found.update(map(int, pathlib.Path(folder, "cgroup.procs").read_text().split()))
         return sorted(found)
 
     def pid_outside(self, pid):
