@@ -157,7 +157,8 @@ def staged(rate, suite=None):
         it.handover = {"max-drain-time": "20s"}
 
         def client(url, rate, *options):
-            return load.Load(url, rate, *options, prefix=("nsenter", "-t", str(box.leader), "-n"))
+            # What one kind of client lost is a reset to the kernel, which counts for all of them.
+            return load.Load(url, rate, *options, prefix=("nsenter", "-t", str(box.leader), "-n"), resets=True)
 
         crowd = Crowd(client, rate)
         stage = Stage(it, crowd)
