@@ -63,8 +63,10 @@ enum ProgramCheck {
     }
     // A configuration that the unit names.
     let files = words.commands.flatMap { $0.dropFirst() }.flatMap(paths)
-    if files.contains(where: { mentions(layout.current, in: $0) }) {
-      return .fine("\(name) is configured for \(layout.current)")
+    let mentioned = files.map { mentions(layout.current, in: $0) }
+    if mentioned.contains(true) { return .fine("\(name) is configured for \(layout.current)") }
+    if let unread = zip(files, mentioned).first(where: { $0.1 == nil })?.0 {
+      return .weak("whether \(name) runs from \(layout.current) cannot be seen: \(unread) cannot be read by this user")
     }
     guard system.contains(where: { isInside(program, $0) }) else {
       return .refusal(
@@ -88,11 +90,12 @@ enum ProgramCheck {
       .map { $0.drop { "!-+@".contains($0) } }.filter { $0.hasPrefix("/") }.map(String.init)
   }
 
-  private static func mentions(_ current: String, in file: String) -> Bool {
-    guard let facts = try? FileFacts.of(file), facts.kind == .file, facts.size <= 1 << 20,
-      let text = try? readFile(file)
-    else { return false }
-    return String(decoding: text, as: UTF8.self).contains(current)
+  /// nil where that cannot be seen. What is no file, or larger than a configuration is, mentions nothing.
+  private static func mentions(_ current: String, in file: String) -> Bool? {
+    do throws(SystemError) {
+      guard let facts = try FileFacts.ifPresent(file), facts.kind == .file, facts.size <= 1 << 20 else { return false }
+      return String(decoding: try readFile(file), as: UTF8.self).contains(current)
+    } catch { return nil }
   }
 }
 

@@ -43,6 +43,13 @@ import Testing
     #expect(judge(["\(layout.current)-old/main"]) == .refused)
   }
 
+  @Test func whatCannotBeReadIsNoReasonToRefuse() {
+    let loop = "\(scratch.directory)/loop"
+    symlink("loop", loop)
+    #expect(judge(["/opt/tool/run", "--conf=\(loop)/tool.conf"]) == .weak)
+    #expect(judge(["/opt/tool/run", "--conf=\(scratch.directory)/none.conf"]) == .refused)
+  }
+
   @Test func linksOnTheWayCount() throws {
     let (current, tree) = (layout.current, "\(scratch.directory)/server")
     mkdir("\(scratch.directory)/releases", 0o755)
