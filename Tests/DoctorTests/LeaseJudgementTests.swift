@@ -27,6 +27,11 @@ struct LeaseJudgementTests {
     #expect(Self.findings(.ending).isEmpty, "given back, and taken by nobody")
   }
 
+  @Test func aServiceThatCannotBeAskedIsSaid() {
+    let found = LeaseJudgement(leases: [], unknown: "permission denied", now: Self.now).findings
+    #expect(found.map(\.id) == ["lease-unknown"] && found.first?.what.contains("permission denied") == true)
+  }
+
   @Test func aStoreThatCannotBeAskedIsSaidOnce() {
     let found = Self.findings(.held, error: "no answer for 2500 ms", count: 3)
     #expect(found.map(\.id) == ["lease-store"])

@@ -33,7 +33,7 @@ struct Doctor: ParsableCommand {
         holds: "nothing was changed", next: "correct the file; baton check \(path) reads it")
     }
     var facts = Gathering.facts(service: service, unit: unit ?? "baton@\(service).service", settings: read)
-    if read.engines.contains(where: { $0.lease != nil }) { facts.leases = leases(of: service) }
+    if read.engines.contains(where: { $0.lease != nil }) { try look(at: service, &facts) }
     let findings = Examination(facts: facts).findings
     let isSound = !findings.contains { $0.severity == .error }
     if options.json {
@@ -44,11 +44,13 @@ struct Doctor: ParsableCommand {
     if !isSound { throw ExitCode(Int32(ExitStatus.failed.code)) }
   }
 
-  /// One that does not run has none.
-  private func leases(of service: ServiceName) -> [StatusReport.Lease] {
-    let choice = try? ServiceChoice(service.rawValue, control: options.control)
-    let report = try? choice?.ask { (client) throws(ClientError) in try client.status() }
-    return report?.leases ?? []
+  /// One that does not run has no leases.
+  private func look(at service: ServiceName, _ facts: inout Facts) throws {
+    let choice = try ServiceChoice(service.rawValue, control: options.control)
+    guard access(choice.path, F_OK) == 0 else { return }
+    do {
+      facts.leases = try choice.ask { (client) throws(ClientError) in try client.status() }.leases ?? []
+    } catch let failure as Failure { facts.leasesUnknown = failure.what }
   }
 
   /// `--settings hotgo.toml` names the service as batond would.

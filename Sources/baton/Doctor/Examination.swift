@@ -23,7 +23,7 @@ struct Examination {
       all += judge(systemd: version) + judge(unit, version)
     }
     all += judge(facts.host)
-    all += LeaseJudgement(leases: facts.leases, now: facts.now).findings
+    all += LeaseJudgement(leases: facts.leases, unknown: facts.leasesUnknown, now: facts.now).findings
     // Of equal weight the order above holds: sort(by:) is stable.
     let order = Finding.Severity.allCases
     return order.flatMap { severity in all.filter { $0.severity == severity } }

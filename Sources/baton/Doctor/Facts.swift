@@ -12,6 +12,8 @@ struct Facts {
   var host: HostFacts
   /// As the service says that runs; empty where none runs or none needs a lease.
   var leases: [StatusReport.Lease] = []
+  /// Why the service, which seems to run, could not be asked for them.
+  var leasesUnknown: String?
   var now = WallTime.now
 }
 

@@ -6,9 +6,19 @@ import Vocabulary
 /// What a service that runs says of its leases, judged: two holders, a store that does not answer, a wait without end.
 struct LeaseJudgement {
   let leases: [StatusReport.Lease]
+  var unknown: String?
   let now: WallTime
 
-  var findings: [Finding] { stores + leases.flatMap { twoHolders($0) + longWait($0) } }
+  var findings: [Finding] { silence + stores + leases.flatMap { twoHolders($0) + longWait($0) } }
+
+  private var silence: [Finding] {
+    guard let unknown else { return [] }
+    return [
+      Finding(
+        id: "lease-unknown", severity: .warning, what: "how the leases stand cannot be seen: \(unknown)",
+        why: "two holders, or a store that is silent, would not be found", remedy: "be root or of group baton")
+    ]
+  }
 
   private var stores: [Finding] {
     var seen: Set<String> = []
