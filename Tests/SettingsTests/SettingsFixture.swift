@@ -6,8 +6,9 @@ final class SettingsFixture {
   let directory: String
 
   init() {
-    var made = "/nonexistent"
+    var made = ""
     repeat {
+      rmdir(made)
       var template = Array("/tmp/settings-tests-XXXXXX".utf8CString)
       made = mkdtemp(&template).map { String(cString: $0) } ?? "/nonexistent"
     } while made.contains("DIR")  // which stands for it in texts

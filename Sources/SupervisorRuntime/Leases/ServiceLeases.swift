@@ -29,6 +29,8 @@ package final class ServiceLeases {
     var since: Instant
     var grant: Grant?
     var holder: Holder?
+    /// Its file could not be written last.
+    var isFileLate = false
     /// Says once that nothing comes for a long time.
     var patience: TimerToken?
   }
@@ -60,7 +62,8 @@ package final class ServiceLeases {
     self.open = open
     files = LeaseFile(directory: directory)
     owner = .random()
-    if mkdir(directory, 0o755) != 0, errno != EEXIST { return }
+    // Where there is none, the first file in it says so.
+    mkdir(directory, 0o755)
   }
 
   /// What an earlier life of this service, whose processes are all gone, held is this one's at once.
@@ -69,9 +72,8 @@ package final class ServiceLeases {
   // MARK: - What the supervisor wants
 
   func want(_ name: LeaseName, _ settings: Settings.Leases) {
-    guard let driver = prepare(settings) else { return }
     begin(name)
-    driver.handle(.wanted(name))
+    prepare(settings)?.handle(.wanted(name))
   }
 
   func unwant(_ name: LeaseName) {
@@ -103,8 +105,17 @@ package final class ServiceLeases {
 
   private func write(_ grant: Grant) {
     entries[grant.lease]?.grant = grant
-    do throws(SystemError) { try files.write(grant) } catch {
-      note(grant.lease, .leaseStoreUnreachable, "the file of lease \(grant.lease) cannot be written: \(error)")
+    do throws(SystemError) {
+      try files.write(grant)
+      entries[grant.lease]?.isFileLate = false
+    } catch {
+      // It is written at each renewal; said once.
+      guard entries[grant.lease]?.isFileLate == false else { return }
+      entries[grant.lease]?.isFileLate = true
+      note(
+        grant.lease, .leaseStoreUnreachable,
+        "the file of lease \(grant.lease) cannot be written: \(error); the lease is held all the same, and engines that "
+          + "read there see an earlier end of it until it can")
     }
   }
 
@@ -133,7 +144,11 @@ package final class ServiceLeases {
       }
     } catch {
       trouble = ("\(error)", .monotonicNow())
-      report(Happening(.leaseStoreUnreachable, "leases cannot be kept: \(error)"))
+      report(
+        Happening(
+          .leaseStoreUnreachable,
+          "leases cannot be kept: \(error); nothing is started under one until it is asked for again: start the service "
+            + "anew when there is room"))
     }
     return driver
   }
