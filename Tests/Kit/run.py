@@ -17,6 +17,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from kit import base, installed, machine, runner  # noqa: E402
 
+# Those that scripts/test runs system tests on.
+BASES = ("bookworm", "trixie")
+
 
 def flat(suite):
     """The tests of nested suites."""
@@ -27,8 +30,8 @@ def main():
     parser = argparse.ArgumentParser(prog="run.py", description=__doc__.splitlines()[0])
     parser.add_argument("folder", help="its files test_*.py")
     parser.add_argument("-k", metavar="WORD", action="append", default=[], help="only tests with WORD in their name")
-    parser.add_argument("-j", metavar="N", type=int, default=3,
-                        help="how many at once (default 3: on two cores, most of a test is waiting)")
+    parser.add_argument("-j", metavar="N", type=int,
+                        help=f"how many at once (default {runner.FEWEST}, and up to {runner.MOST} while a processor is idle)")
     parser.add_argument("--base", help="the root file system lab machines boot")
     parser.add_argument("--bin", help="where batond, baton and the fixtures are (default .build/release)")
     parser.add_argument("-v", action="store_true", help="show what passing tests print")
@@ -46,6 +49,9 @@ def main():
     # A file that cannot be loaded is a failed test, one that skips itself a skipped one.
     tests = flat(unittest.defaultTestLoader.discover(str(folder)))
     chosen = [test for test in tests if not choice.k or any(word in test.id() for word in choice.k)]
+    if not choice.k and choice.base in BASES and os.environ.get("BATON_BASES") != "all":
+        chosen = runner.of_base(chosen, choice.base, BASES)
+        print(f"{len(tests) - len(chosen)} tests that ask the same of every systemd run on the other base (BATON_BASES=all: on both)")
     with contextlib.ExitStack() as stack:
         if choice.base and machine.missing() is None and chosen:
             # Made once for all tests: the base, and baton as it is installed over it.

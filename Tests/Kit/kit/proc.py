@@ -5,6 +5,8 @@ import os
 import pathlib
 import signal
 
+from kit.waiting import wait_until
+
 _libc = ctypes.CDLL(None, use_errno=True)
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
@@ -36,6 +38,26 @@ def status(pid):
     return {key: value.strip() for key, _, value in (line.partition(":") for line in text.splitlines())}
 
 
+def writes_to_a_shared_file(pid):
+    """Whether it is in the middle of a SQLite transaction that writes; proc_locks(5), and WAL_WRITE_LOCK in SQLite's wal.c."""
+    lines = (line.split() for line in pathlib.Path("/proc/locks").read_text().splitlines())
+    return any(words[1] == "POSIX" and words[3:5] == ["WRITE", str(pid)] and words[6] == "120" for words in lines)
+
+
+def stop_between_writes(pid):
+    """SIGSTOP, but not in the moment in which it keeps a SQLite file to itself: all others would stand still as well."""
+
+    def stopped():
+        os.kill(pid, signal.SIGSTOP)
+        wait_until(lambda: stat(pid)[0] == "T", 10, "its stop")
+        if not writes_to_a_shared_file(pid):
+            return True
+        os.kill(pid, signal.SIGCONT)
+        return False
+
+    wait_until(stopped, 20, "a moment in which it does not write")
+
+
 def start_time(pid):
     """When it started, in clock ticks since boot: with the pid it names a process for ever."""
     fields = stat(pid)
@@ -46,6 +68,13 @@ def alive(pid):
     """Runs, and is not a zombie."""
     fields = stat(pid)
     return fields is not None and fields[0] not in "ZX"
+
+
+def ending(pid):
+    """Whether the kernel is taking it apart already: it has no memory and runs nothing more, and is no zombie yet either.
+    PF_EXITING in linux/sched.h, among the flags of proc_pid_stat(5)."""
+    fields = stat(pid)
+    return fields is not None and bool(int(fields[6]) & 0x4)
 
 
 def zombie(pid):
