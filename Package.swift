@@ -9,18 +9,27 @@ let strict: [SwiftSetting] = [
   .enableUpcomingFeature("InternalImportsByDefault"),
 ]
 
+/// What searches every state, optimised in debug builds as well, with its assertions: a third of the time.
+let searched: [SwiftSetting] =
+  strict + [.unsafeFlags(["-O", "-assert-config", "Debug"], .when(configuration: .debug))]
+
 /// The programs under Tests/Fixtures are C alone.
 let strictC: [CSetting] = [
   .define("_GNU_SOURCE"), .enableWarning("all"), .enableWarning("extra"), .treatAllWarnings(as: .error),
 ]
 
-func layer(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
-  .target(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: strict)
+func layer(
+  _ name: String, _ dependencies: [Target.Dependency], exclude: [String] = [], settings: [SwiftSetting] = strict
+) -> Target {
+  .target(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: settings)
 }
 
-func tests(of name: String, _ dependencies: [Target.Dependency] = [], name testName: String? = nil) -> Target {
+func tests(
+  of name: String, _ dependencies: [Target.Dependency] = [], name testName: String? = nil,
+  settings: [SwiftSetting] = strict
+) -> Target {
   .testTarget(
-    name: testName ?? "\(name)Tests", dependencies: [.byName(name: name)] + dependencies, swiftSettings: strict)
+    name: testName ?? "\(name)Tests", dependencies: [.byName(name: name)] + dependencies, swiftSettings: settings)
 }
 
 let package = Package(
@@ -61,7 +70,7 @@ let package = Package(
     layer("Systemd", ["Vocabulary", "LinuxSystem", "CLinux", "CSystemd"]),
 
     // Layer 2: pure cores, decisions only; the standard library and Vocabulary, nothing else.
-    layer("Supervision", ["Vocabulary"]),
+    layer("Supervision", ["Vocabulary"], settings: searched),
     layer("Deployment", ["Vocabulary"]),
     layer("Leases", ["Vocabulary"]),
 
@@ -120,7 +129,7 @@ let package = Package(
     tests(of: "Deployment", ["Vocabulary", "TestPages"]),
     tests(of: "Leases", ["Vocabulary", "TestPages"]),
     tests(of: "Probing", ["Vocabulary", "LinuxSystem", "CLinux"]),
-    tests(of: "Settings", ["Vocabulary"]),
+    tests(of: "Settings", ["Vocabulary", "TestPages"]),
     tests(of: "Ledger", ["Vocabulary", "LinuxSystem"]),
     tests(of: "LeaseStores", ["Vocabulary", "LinuxSystem", "Leases", "Ledger", "Databases"]),
     tests(
@@ -134,7 +143,7 @@ let package = Package(
       of: "baton", ["Vocabulary", "Settings", "DeploymentRuntime", "ControlProtocol", "JSON"], name: "DoctorTests"),
     tests(
       of: "SupervisorRuntime",
-      ["Vocabulary", "LinuxSystem", "CLinux", "JSON", "Systemd", "Supervision", "Settings", "Leases"]),
+      ["Vocabulary", "LinuxSystem", "CLinux", "JSON", "Systemd", "Supervision", "Settings", "Leases", "LeaseStores"]),
     .testTarget(
       name: "ControlTests",
       dependencies: [

@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <dlfcn.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +22,7 @@ static struct {
 #undef FIELD
 } lib;
 
-static const char *load(void) {
+static const char *load_once(void) {
   static bool loaded = false;
   if (loaded) return NULL;
   void *library = dlopen("libcurl.so.4", RTLD_NOW | RTLD_LOCAL);
@@ -34,6 +35,14 @@ static const char *load(void) {
   if (lib.curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) return "curl_global_init failed";
   loaded = true;
   return NULL;
+}
+
+static const char *load(void) {
+  static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+  pthread_mutex_lock(&lock);
+  const char *reason = load_once();
+  pthread_mutex_unlock(&lock);
+  return reason;
 }
 
 struct transfer {

@@ -2,12 +2,15 @@
 #include "CLinux.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 int cl_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }
 
 int cl_reserve(int fd, int64_t size) { return fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, size); }
+
+void cl_share_one_heap(void) { mallopt(M_ARENA_MAX, 1); }
 
 int cl_memory_file(const char *name) { return memfd_create(name, MFD_CLOEXEC); }
 

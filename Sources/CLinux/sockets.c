@@ -57,6 +57,11 @@ ssize_t cl_send_with(int fd, const void *bytes, size_t length, int passed) {
   return sendmsg(fd, &message, MSG_NOSIGNAL);
 }
 
+int cl_send_both(int fd, const struct msghdr *first, const struct msghdr *second) {
+  struct mmsghdr both[2] = {{.msg_hdr = *first}, {.msg_hdr = *second}};
+  return sendmmsg(fd, both, 2, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 ssize_t cl_receive_with(int fd, void *bytes, size_t length, int *passed) {
   // Room for all that may come at once (SCM_MAX_FD): what is cut off for want of room would be lost, not closed by us.
   union {
@@ -168,6 +173,28 @@ static int set_hops(int fd, int hops) {
   return setsockopt(fd, IPPROTO_IP, IP_MINTTL, &hops, sizeof hops);
 }
 
+int cl_attach_filter(int fd, const struct cl_instruction *program, size_t count) {
+  return attach(fd, SO_ATTACH_FILTER, program, count);
+}
+
+int cl_detach_filter(int fd) {
+  int unused = 0;
+  return setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof unused);
+}
+
+int cl_filter_length(int fd) {
+  // Asked for no instruction at all, the kernel says how many there are.
+  socklen_t count = 0;
+  return getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, NULL, &count) == 0 ? (int)count : 0;
+}
+
+int64_t cl_dropped(int fd) {
+  uint32_t memory[16] = {0};
+  socklen_t size = sizeof memory;
+  if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, memory, &size) != 0) return -1;
+  return size > SK_MEMINFO_DROPS * sizeof *memory ? (int64_t)memory[SK_MEMINFO_DROPS] : -1;
+}
+
 int cl_shut_door(int fd) {
   const struct cl_instruction drop = {BPF_RET | BPF_K, 0, 0, 0};
   if (attach(fd, SO_ATTACH_FILTER, &drop, 1) == 0) return 0;
@@ -193,6 +220,8 @@ static void store(struct cl_socket_entry *entry, const struct inet_diag_msg *mes
   entry->uid = message->idiag_uid;
   entry->queued = message->idiag_rqueue;
   entry->state = message->idiag_state;
+  // 3: the timer of TIME_WAIT, which is of both states.
+  entry->kept_ms = message->idiag_timer == 3 ? message->idiag_expires : 0;
 }
 
 static uint64_t cgroup_of(const struct nlmsghdr *header, const struct inet_diag_msg *message) {

@@ -1,9 +1,10 @@
 #define _GNU_SOURCE
 #include "CPostgres.h"
 #include <dlfcn.h>
+#include <pthread.h>
 #include <stdbool.h>
 
-const struct cpg_library *cpg_load(const char **reason) {
+static const struct cpg_library *load(const char **reason) {
   static struct cpg_library functions;
   static bool loaded = false;
   if (loaded) return &functions;
@@ -21,4 +22,13 @@ const struct cpg_library *cpg_load(const char **reason) {
 #undef CPG_FIND
   loaded = true;
   return &functions;
+}
+
+// Helper threads ask as well.
+const struct cpg_library *cpg_load(const char **reason) {
+  static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+  pthread_mutex_lock(&lock);
+  const struct cpg_library *found = load(reason);
+  pthread_mutex_unlock(&lock);
+  return found;
 }

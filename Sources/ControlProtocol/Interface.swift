@@ -70,6 +70,13 @@ package enum Interface {
       # Another who has it, as far as it is known here.
       holder: ?string,
       holderToken: ?int,
+      # How long until the store lets that expire, unless it is renewed, when it said so last, and whether the holder
+      # renewed when that was due.
+      holderRemainingMs: ?int,
+      holderSeenUsec: ?int,
+      holderAlive: ?bool,
+      # How long a lease lasts that nobody renews.
+      ttlMs: ?int,
       # Where it lies, and why that could not be asked just now.
       store: string,
       storeError: ?string
@@ -110,14 +117,14 @@ package enum Interface {
     )
 
     # A generation that finishes what it took; what is left of it at untilUsec is killed. connections are those that its
-    # workers hold.
+    # workers hold, as far as the kernel says it.
     type Drain (
       generation: int,
       release: string,
       sinceUsec: int,
       untilUsec: int,
       workers: int,
-      connections: int
+      connections: ?int
     )
 
     # How a long act ended. exitCode is what baton would exit with.
@@ -186,6 +193,8 @@ package enum Interface {
       draining: []int,
       drains: ?[]Drain,
       connectionsCut: ?int,
+      # Processes that were killed with connections that could not be counted.
+      cutsUncounted: ?int,
       liveReleases: ?[]string,
       # Leases that engines need.
       leases: ?[]Lease,

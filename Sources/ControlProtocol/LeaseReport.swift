@@ -18,6 +18,13 @@ extension StatusReport {
     /// Who has it, where that is another, as far as it is known here.
     package var holder: String?
     package var holderToken: Int?
+    /// How long until the store lets that expire, unless it is renewed; and when the store said so last.
+    package var holderRemaining: Duration?
+    package var holderSeen: WallTime?
+    /// Whether it renewed when that was due; nil where nobody knows.
+    package var holderAlive: Bool?
+    /// How long it lasts.
+    package var timeToLive: Duration?
     /// Where it lies.
     package var store: String
     /// Why that could not be asked just now.
@@ -25,7 +32,9 @@ extension StatusReport {
 
     package init(
       name: LeaseName, state: LeaseState, since: WallTime, engines: [EngineName], works: Bool, token: Int?,
-      remaining: Duration?, holder: String?, holderToken: Int?, store: String, storeError: String?
+      remaining: Duration?, holder: String?, holderToken: Int?, holderRemaining: Duration? = nil,
+      holderSeen: WallTime? = nil, holderAlive: Bool? = nil, timeToLive: Duration? = nil, store: String,
+      storeError: String?
     ) {
       self.name = name
       self.state = state
@@ -36,6 +45,10 @@ extension StatusReport {
       self.remaining = remaining
       self.holder = holder
       self.holderToken = holderToken
+      self.holderRemaining = holderRemaining
+      self.holderSeen = holderSeen
+      self.holderAlive = holderAlive
+      self.timeToLive = timeToLive
       self.store = store
       self.storeError = storeError
     }
@@ -56,6 +69,8 @@ extension StatusReport.Lease: JSONValue {
       engines: try fields.required("engines"), works: try fields.required("works"),
       token: try fields.optional("token"), remaining: try fields.optional("remainingMs"),
       holder: try fields.optional("holder"), holderToken: try fields.optional("holderToken"),
+      holderRemaining: try fields.optional("holderRemainingMs"), holderSeen: try fields.optional("holderSeenUsec"),
+      holderAlive: try fields.optional("holderAlive"), timeToLive: try fields.optional("ttlMs"),
       store: try fields.required("store"), storeError: try fields.optional("storeError"))
   }
 
@@ -70,6 +85,10 @@ extension StatusReport.Lease: JSONValue {
     members.append("remainingMs", remaining)
     members.append("holder", holder)
     members.append("holderToken", holderToken)
+    members.append("holderRemainingMs", holderRemaining)
+    members.append("holderSeenUsec", holderSeen)
+    members.append("holderAlive", holderAlive)
+    members.append("ttlMs", timeToLive)
     members.append("store", store)
     members.append("storeError", storeError)
     return .object(members)

@@ -13,7 +13,8 @@ extension StatusReport: JSONValue {
       engines: try fields.required("engines"), sockets: try fields.required("sockets"),
       handover: try fields.optional("handover"), lastHandover: try fields.optional("lastHandover"),
       draining: try fields.required("draining"), drains: try fields.optional("drains"),
-      connectionsCut: try fields.optional("connectionsCut"), liveReleases: try fields.optional("liveReleases"),
+      connectionsCut: try fields.optional("connectionsCut"), cutsUncounted: try fields.optional("cutsUncounted"),
+      liveReleases: try fields.optional("liveReleases"),
       leases: try fields.optional("leases"), warnings: try fields.required("warnings"))
   }
 
@@ -34,6 +35,7 @@ extension StatusReport: JSONValue {
     members.append("draining", draining)
     members.append("drains", drains)
     members.append("connectionsCut", connectionsCut)
+    members.append("cutsUncounted", cutsUncounted)
     members.append("liveReleases", liveReleases)
     members.append("leases", leases)
     members.append("warnings", warnings)
@@ -47,7 +49,7 @@ extension StatusReport.Drain: JSONValue {
     self.init(
       generation: try fields.required("generation"), release: try fields.required("release"),
       since: try fields.required("sinceUsec"), until: try fields.required("untilUsec"),
-      workers: try fields.required("workers"), connections: try fields.required("connections"))
+      workers: try fields.required("workers"), connections: try fields.optional("connections"))
   }
 
   package var json: JSON {

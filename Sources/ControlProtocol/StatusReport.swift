@@ -25,8 +25,10 @@ package struct StatusReport: Hashable, Sendable {
   package var draining: [GenerationID]
   /// The same with what they still do; nil from a supervisor that does not say it.
   package var drains: [Drain]?
-  /// Connections of workers that were killed, since the start of the supervisor; nil as above.
+  /// Connections of workers that were killed, since the start of the service, over upgrades and crashes; nil as above.
   package var connectionsCut: Int?
+  /// Processes that were killed with connections that could not be counted; nil as above.
+  package var cutsUncounted: Int?
   /// What the generations that live run, those that drain included: nobody may remove these. nil from a supervisor that
   /// does not say it.
   package var liveReleases: [ReleaseID]?
@@ -222,11 +224,11 @@ package struct StatusReport: Hashable, Sendable {
     /// Whatever is left then is killed.
     package var until: WallTime
     package var workers: Int
-    /// That its workers hold, as the kernel has it.
-    package var connections: Int
+    /// That its workers hold, as the kernel has it; nil where it does not say.
+    package var connections: Int?
 
     package init(
-      generation: GenerationID, release: ReleaseID, since: WallTime, until: WallTime, workers: Int, connections: Int
+      generation: GenerationID, release: ReleaseID, since: WallTime, until: WallTime, workers: Int, connections: Int?
     ) {
       self.generation = generation
       self.release = release
@@ -264,7 +266,8 @@ package struct StatusReport: Hashable, Sendable {
     service: ServiceName, description: String, state: ServiceState, text: String, since: WallTime,
     supervisor: Supervisor, serving: GenerationID?, release: ReleaseID?, engines: [Engine], sockets: [Socket],
     handover: Handover?, lastHandover: LastHandover?, draining: [GenerationID], drains: [Drain]? = nil,
-    connectionsCut: Int? = nil, liveReleases: [ReleaseID]? = nil, leases: [Lease]? = nil, warnings: [String]
+    connectionsCut: Int? = nil, cutsUncounted: Int? = nil, liveReleases: [ReleaseID]? = nil, leases: [Lease]? = nil,
+    warnings: [String]
   ) {
     self.service = service
     self.description = description
@@ -281,6 +284,7 @@ package struct StatusReport: Hashable, Sendable {
     self.draining = draining
     self.drains = drains
     self.connectionsCut = connectionsCut
+    self.cutsUncounted = cutsUncounted
     self.liveReleases = liveReleases
     self.leases = leases
     self.warnings = warnings

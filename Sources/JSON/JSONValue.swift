@@ -171,7 +171,12 @@ extension ByteCount: JSONValue {
 
 /// Whole milliseconds: the field's name ends in `Ms`.
 extension Duration: JSONValue {
-  package init(json: JSON) throws(ShapeError) { self = .milliseconds(try Int64(json: json)) }
+  package init(json: JSON) throws(ShapeError) {
+    let number = try Int64(json: json)
+    self = .milliseconds(number)
+    // Else it would be written as another than it was read.
+    guard milliseconds == number else { throw ShapeError(problem: "\(number) ms are more than 292 years") }
+  }
   package var json: JSON { .integer(milliseconds) }
 }
 

@@ -1,6 +1,6 @@
 package import Leases
 package import LinuxSystem
-internal import Vocabulary
+package import Vocabulary
 
 /// Runs a ``LeaseKeeper`` on a loop: carries its questions to the store and the answers back, and keeps its time.
 ///
@@ -18,6 +18,10 @@ package final class LeaseDriver {
   private var isEnded = false
   /// Of the last question that could not be asked.
   package private(set) var lastError: StoreError?
+  /// Each time the store says who else has a lease.
+  package var heard: (LeaseName, Holder) -> Void = { _, _ in }
+  /// Each time something was done, before the next wait.
+  package var rests: () -> Void = {}
 
   /// `act` gets every action but ``LeaseAction/ask(_:_:)``, in order; it may tell the driver more.
   package init(
@@ -31,11 +35,23 @@ package final class LeaseDriver {
     let before = ExchangeID(UInt64(max(0, BootInstant.now().nanoseconds / 1_000)))
     keeper = LeaseKeeper(timing: timing, seed: seed, lastExchange: before, resuming: grants)
     names = Set(grants.map(\.lease))
-    timer = try BootTimer(on: loop) { [unowned self] in handle(.tick) }
+    do throws(SystemError) {
+      timer = try BootTimer(on: loop) { [unowned self] in handle(.tick) }
+    } catch {
+      store.close()
+      throw error
+    }
     listen()
   }
 
   package var tenures: [Grant] { keeper.tenures }
+  package var waits: [Wait] { keeper.waits }
+
+  /// See ``LeaseKeeper/resume(_:)``.
+  package func resume(_ wait: Wait) {
+    keeper.resume(wait)
+    handle(.tick)
+  }
 
   package func handle(_ event: LeaseEvent) {
     guard !isEnded else { return }
@@ -48,6 +64,15 @@ package final class LeaseDriver {
     }
     isHandling = false
     timer?.set(isEnded ? nil : keeper.nextDeadline)
+    rests()
+  }
+
+  /// Other bounds of the same time to live, and, where given, another way to open the same store, which is asked at once.
+  package func adopt(_ timing: LeaseTiming, opening: StoreThread.Opening?) {
+    keeper.adopt(timing)
+    if let opening { store.reopen(opening) }
+    if opening == nil { handle(.tick) }
+    for name in names.sorted() where opening != nil { handle(.notified(name)) }
   }
 
   /// Nothing is asked or told any more.
@@ -63,7 +88,9 @@ package final class LeaseDriver {
     guard case .ask(let exchange, let request) = action else { return act(action) }
     let reply: Reply<Result<StoreAnswer, StoreError>> = loop.reply { [weak self] result in
       switch result {
-      case .success(let answer): self?.handle(.answered(exchange, answer))
+      case .success(let answer):
+        if case .acquire(let name, _) = request, case .heldBy(let holder) = answer { self?.heard(name, holder) }
+        self?.handle(.answered(exchange, answer))
       case .failure(let error):
         self?.lastError = error
         self?.handle(.failed(exchange, "\(error)"))

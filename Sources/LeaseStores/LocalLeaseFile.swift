@@ -13,6 +13,7 @@ final class LocalLeaseFile {
 
   private let path: String
   private let database: Database
+  private let place: FilePlace
   /// nil: not yet said.
   private var isDurable: Bool?
 
@@ -35,6 +36,7 @@ final class LocalLeaseFile {
     do throws(SQLiteError) {
       database = try Database(path: path)
       try database.run("PRAGMA journal_mode = WAL")
+      place = FilePlace(path)
     } catch { throw Self.failure(path, error) }
     try prepareSchema()
   }
@@ -78,7 +80,13 @@ final class LocalLeaseFile {
   ///
   /// What is not done `durably` may be lost with the power, and the leases are free then anyway. It keeps the file for
   /// microseconds instead of a disk's milliseconds: a process that is stopped just then keeps everybody out until it goes on.
+  ///
+  /// - Throws: also when another file lies there, or none: whoever comes now would share nothing with us.
   func act(durably: Bool = false, _ body: () throws(SQLiteError) -> Void) throws(StoreError) {
+    guard place.isUnchanged else {
+      throw StoreError(
+        path, "it was moved away or deleted while it was in use", next: "it is made anew at the next try")
+    }
     do throws(SQLiteError) {
       if isDurable != durably { try database.run("PRAGMA synchronous = \(durably ? "FULL" : "NORMAL")") }
       isDurable = durably

@@ -13,6 +13,8 @@ package final class PostgresLeaseStore: LeaseStore {
   private let listens: Bool
   /// For each answer.
   private let patience: Duration
+  /// For all that it takes before the first.
+  private let connecting: Duration
   private var connection: PostgresConnection?
   /// Where it tells of leases that became free.
   private var subscription: (connection: PostgresConnection, socket: Descriptor)?
@@ -29,6 +31,7 @@ package final class PostgresLeaseStore: LeaseStore {
     self.claimant = claimant
     self.listens = listens
     self.patience = patience
+    connecting = max(patience, LeaseTiming(timeToLive: claimant.timeToLive).connecting)
   }
 
   package var news: Descriptor? { subscription?.socket }
@@ -135,13 +138,13 @@ package final class PostgresLeaseStore: LeaseStore {
 
   @discardableResult
   private func run(_ sql: String, _ values: [String] = []) throws(StoreError) -> [[String?]] {
-    let patience = DatabasePatience(patience, abort: nil)
+    let connecting = DatabasePatience(connecting, abort: nil)
     do throws(DatabaseError) {
       let connected: PostgresConnection
-      if let connection { connected = connection } else { connected = try connect(patience) }
+      if let connection { connected = connection } else { connected = try connect(connecting) }
       connection = connected
-      if listens, subscription == nil { try subscribe(patience) }
-      return try connected.query(sql, values, patience).rows
+      if listens, subscription == nil { try subscribe(connecting) }
+      return try connected.query(sql, values, DatabasePatience(patience, abort: nil)).rows
     } catch {
       connection = nil
       throw PostgresRefusal.words(error, "\(address)")
@@ -175,7 +178,7 @@ enum PostgresRefusal {
       case "28P01", "28000": "mend user or password in the URL, or pg_hba.conf"
       case "3D000": "create the database, or name another"
       case "42501": "give this user the schema: CREATE SCHEMA baton AUTHORIZATION its name"
-      case "25006": "it is a standby, which is read only: name the primary"
+      case "25006": "nothing can be written: name the primary, or see default_transaction_read_only"
       case "53100": "make room on its disk"
       case "53300": "it has no connection left: raise max_connections"
       case "57P03": "wait until it has started"

@@ -12,6 +12,8 @@ package final class RedisLeaseStore: LeaseStore {
   private let listens: Bool
   /// For each answer.
   private let patience: Duration
+  /// For all that it takes before the first.
+  private let connecting: Duration
   private var connection: RedisConnection?
   /// Where it tells of leases that became free.
   private var subscription: RedisConnection?
@@ -22,6 +24,7 @@ package final class RedisLeaseStore: LeaseStore {
     self.claimant = claimant
     self.listens = listens
     self.patience = patience
+    connecting = max(patience, LeaseTiming(timeToLive: claimant.timeToLive).connecting)
   }
 
   package var news: Descriptor? { subscription?.socket }
@@ -145,13 +148,13 @@ package final class RedisLeaseStore: LeaseStore {
   }
 
   private func command(_ words: [String]) throws(StoreError) -> RedisValue {
-    let deadline = Instant.monotonicNow() + patience
+    let deadline = Instant.monotonicNow() + connecting
     do throws(StoreError) {
       let connected: RedisConnection
       if let connection { connected = connection } else { connected = try RedisConnection(address, until: deadline) }
       connection = connected
       if listens, subscription == nil { try subscribe(until: deadline) }
-      return try connected.ask(words, until: deadline)
+      return try connected.ask(words, until: .monotonicNow() + patience)
     } catch {
       connection = nil
       throw error

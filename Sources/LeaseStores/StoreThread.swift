@@ -11,6 +11,8 @@ package final class StoreThread: Sendable {
   private struct Inbox: Sendable {
     var questions: [Question] = []
     var listener: Reply<[LeaseName]?>?
+    /// How it is opened from now on, where that has changed.
+    var opening: Opening?
     var isClosed = false
   }
 
@@ -25,13 +27,12 @@ package final class StoreThread: Sendable {
   private let inbox = Mutex(Inbox())
   private let sleeper: Descriptor
   private let wakeUp: Descriptor
-  private let open: @Sendable () throws(StoreError) -> any LeaseStore
+  package typealias Opening = @Sendable () throws(StoreError) -> any LeaseStore
 
-  package init(_ open: @escaping @Sendable () throws(StoreError) -> any LeaseStore) throws(SystemError) {
-    self.open = open
+  package init(_ open: @escaping Opening) throws(SystemError) {
     (sleeper, wakeUp) = try Descriptor.pipe(nonblockingReader: true)
     try wakeUp.setNonblocking(true)
-    HelperThread.run { [self] in run() }
+    try HelperThread.start("the store of leases") { [self] in run(open) }
   }
 
   package func ask(
@@ -50,6 +51,12 @@ package final class StoreThread: Sendable {
     wake()
   }
 
+  /// The next question is asked of the same store, opened in this way.
+  package func reopen(_ open: @escaping Opening) {
+    inbox.withLock { $0.opening = open }
+    wake()
+  }
+
   /// What waits is not asked any more, and the thread ends when the question under way has its answer.
   package func close() {
     inbox.withLock { $0.isClosed = true }
@@ -64,23 +71,27 @@ package final class StoreThread: Sendable {
 
   // MARK: - The thread
 
-  private func run() {
+  private func run(_ first: @escaping Opening) {
+    var open = first
     var store: (any LeaseStore)?
     while true {
       var bytes = [UInt8](repeating: 0, count: 64)
       while read(sleeper.raw, &bytes, bytes.count) > 0 {}
-      let questions = inbox.withLock { inbox in
-        let questions = inbox.questions
-        inbox.questions = []
-        return inbox.isClosed ? nil : questions
+      let (questions, opening) = inbox.withLock { inbox in
+        defer { (inbox.questions, inbox.opening) = ([], nil) }
+        return (inbox.isClosed ? nil : inbox.questions, inbox.opening)
       }
       guard let questions else { return }
-      for question in questions { answer(question, &store) }
+      if let opening {
+        open = opening
+        store = nil
+      }
+      for question in questions { answer(question, &store, open) }
       rest(store)
     }
   }
 
-  private func answer(_ question: Question, _ store: inout (any LeaseStore)?) {
+  private func answer(_ question: Question, _ store: inout (any LeaseStore)?, _ open: Opening) {
     guard BootInstant.now() < question.until else { return question.reply.abandon() }
     do throws(StoreError) {
       let asked: any LeaseStore

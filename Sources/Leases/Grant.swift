@@ -47,3 +47,17 @@ package struct Grant: Hashable, Sendable {
     self.provenUntil = provenUntil
   }
 }
+
+/// A lease that is wanted and does not come.
+package struct Wait: Hashable, Sendable {
+  package let lease: LeaseName
+  package let since: BootInstant
+  /// That it lasts for long has been said.
+  package let isTold: Bool
+
+  package init(lease: LeaseName, since: BootInstant, isTold: Bool) {
+    self.lease = lease
+    self.since = since
+    self.isTold = isTold
+  }
+}

@@ -12,6 +12,10 @@ struct Lease: Hashable, Sendable {
   var toldHolder: OwnerID?
   /// A question for it was never answered: the store may have granted it.
   var isUncertain = false
+  /// Since when it is wanted and does not come; nil while it is had, or nobody wants it.
+  var waitsSince: BootInstant?
+  /// That it waits for long has been said.
+  var isLongWaitTold = false
 
   enum Standing: Hashable, Sendable {
     /// Not this host's; if it is wanted it is asked for at that instant.
@@ -62,6 +66,29 @@ struct Lease: Hashable, Sendable {
 
   /// Nothing runs, is asked or is owed.
   var isSettled: Bool { if case .apart = standing { !isWanted && !isUncertain } else { false } }
+
+  private var isWaiting: Bool {
+    switch standing {
+    case .apart, .asking: isWanted
+    case .held, .leaving, .returning: false
+    }
+  }
+
+  /// - Returns: whether a person is to be told, once for each wait, that it does not come.
+  mutating func countWait(_ now: BootInstant) -> Bool {
+    guard isWaiting else {
+      (waitsSince, isLongWaitTold) = (nil, false)
+      return false
+    }
+    let since = waitsSince ?? now
+    waitsSince = since
+    guard !isLongWaitTold, since + LeaseTiming.longWait <= now else { return false }
+    isLongWaitTold = true
+    return true
+  }
+
+  /// When that is to be told.
+  var longWaitAt: BootInstant? { isLongWaitTold ? nil : waitsSince.map { $0 + LeaseTiming.longWait } }
 
   func deadline(_ timing: LeaseTiming) -> BootInstant? {
     switch standing {

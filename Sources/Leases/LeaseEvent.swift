@@ -48,6 +48,8 @@ package enum LeaseNews: Hashable, Sendable {
   case granted(LeaseName, LeaseToken)
   /// Another has it; told again when it is another one.
   case waits(LeaseName, for: Holder)
+  /// It has not come for ``LeaseTiming/longWait``, whoever has it.
+  case waitsLong(LeaseName)
   case withdrawn(LeaseName, Withdrawal)
   case returned(LeaseName)
   /// It could not be given back: the store lets it expire.

@@ -11,7 +11,10 @@ extension LeaseKeeper {
   }
 
   mutating func passTime(_ now: BootInstant) {
-    for name in leases.keys.sorted() { passTime(name, now) }
+    for name in leases.keys.sorted() {
+      passTime(name, now)
+      if leases[name]?.countWait(now) == true { actions.append(.announce(.waitsLong(name))) }
+    }
     beatIfDue(now)
     closeIfDue(now)
   }

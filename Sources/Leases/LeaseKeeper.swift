@@ -9,13 +9,14 @@ package import Vocabulary
 ///
 /// `now` never goes back. Work is bounded by the number of leases in the settings.
 package struct LeaseKeeper: Hashable, Sendable {
-  package let timing: LeaseTiming
+  package private(set) var timing: LeaseTiming
   var leases: [LeaseName: Lease] = [:]
   var heartbeat = Heartbeat()
   var phase = Phase.serving
   var random: SplitMix64
   var lastExchange = ExchangeID(0)
-  var isStoreFailing = false
+  /// What has been said to be wrong with the store since it answered last.
+  var troubles: Set<String> = []
   /// What has been decided in the call under way.
   var actions: [LeaseAction] = []
 
@@ -74,9 +75,16 @@ package struct LeaseKeeper: Hashable, Sendable {
     return actions
   }
 
+  /// Another margin and another poll from now on: nobody but this host counts them. Another time to live would be counted
+  /// differently by what was asked before and is carried out late, and is not taken over.
+  package mutating func adopt(_ timing: LeaseTiming) {
+    if timing.timeToLive == self.timing.timeToLive { self.timing = timing }
+  }
+
   /// When ``LeaseEvent/tick`` is due; nil while nothing is.
   package var nextDeadline: BootInstant? {
     var deadlines = leases.values.compactMap { $0.deadline(timing) }
+    deadlines += leases.values.compactMap(\.longWaitAt)
     if isRegistered { deadlines.append(heartbeat.sent.map { $0.at + timing.retry } ?? heartbeat.nextAt) }
     if case .closing(let farewell?) = phase { deadlines.append(min(farewell.sendAt, farewell.until)) }
     return deadlines.min()
@@ -90,6 +98,20 @@ package struct LeaseKeeper: Hashable, Sendable {
       case .apart, .asking, .returning: nil
       }
     }.sorted { $0.lease < $1.lease }
+  }
+
+  /// What has not come, since when.
+  package var waits: [Wait] {
+    leases.compactMap { name, lease in
+      lease.waitsSince.map { Wait(lease: name, since: $0, isTold: lease.isLongWaitTold) }
+    }.sorted { $0.lease < $1.lease }
+  }
+
+  /// It was waited for already, by an earlier image or life of the program. To be called when it is wanted anew.
+  package mutating func resume(_ wait: Wait) {
+    guard let since = leases[wait.lease]?.waitsSince, wait.since <= since else { return }
+    leases[wait.lease]?.waitsSince = wait.since
+    leases[wait.lease]?.isLongWaitTold = wait.isTold
   }
 
   // MARK: - What people and engines do
@@ -200,7 +222,8 @@ package struct LeaseKeeper: Hashable, Sendable {
 
   private mutating func beaten(_ exchange: ExchangeID, _ renewals: [LeaseName: Renewal], _ now: BootInstant) {
     guard let sent = heartbeat.sent, sent.exchange == exchange else { return }
-    storeAnswers()
+    // One that takes this and refuses to give a lease is not well.
+    if !leases.values.contains(where: \.isUncertain) { storeAnswers() }
     heartbeat.sent = nil
     // A notification may have asked for one sooner.
     if heartbeat.nextAt <= sent.at { heartbeat.nextAt = sent.at + timing.renewEvery }
@@ -276,9 +299,10 @@ package struct LeaseKeeper: Hashable, Sendable {
       farewell.exchange = nil
       farewell.sendAt = again
       phase = .closing(farewell)
-    } else {
+    } else if troubles.isEmpty {
       return
     }
+    // Also what comes after nobody waited for it any more: it says why.
     storeFails(why)
   }
 
@@ -306,14 +330,17 @@ package struct LeaseKeeper: Hashable, Sendable {
   /// 75 % to 125 %.
   mutating func jittered(_ duration: Duration) -> Duration { duration * Int(750 + random.next() % 501) / 1000 }
 
+  private static let mostTroubles = 8
+
+  /// Each reason is said once: what is said first (a connection that was closed) is often not what is wrong.
   mutating func storeFails(_ why: String) {
-    if !isStoreFailing { actions.append(.announce(.storeFailed(why))) }
-    isStoreFailing = true
+    guard troubles.count < Self.mostTroubles, troubles.insert(why).inserted else { return }
+    actions.append(.announce(.storeFailed(why)))
   }
 
   mutating func storeAnswers() {
-    if isStoreFailing { actions.append(.announce(.storeAnswersAgain)) }
-    isStoreFailing = false
+    if !troubles.isEmpty { actions.append(.announce(.storeAnswersAgain)) }
+    troubles = []
   }
 
   mutating func finish() {

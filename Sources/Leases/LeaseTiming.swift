@@ -34,6 +34,9 @@ package struct LeaseTiming: Hashable, Sendable {
   package var watchdogLimit: Duration { timeToLive - renewEvery - killMargin }
   /// After a failure, and how long an answer is waited for: disks and networks may need a quarter of a second at times.
   package var retry: Duration { min(max(timeToLive / 12, min(timeToLive / 4, .milliseconds(250))), .seconds(5)) }
+  /// How long a connection may take to be made: to a store far away that takes many answers. One that hangs leaves time for
+  /// another after it.
+  package var connecting: Duration { max(retry, min(retry * 3, timeToLive / 4)) }
 
   /// After this a person is told that a lease does not come.
   package static let longWait = Duration.seconds(300)

@@ -52,7 +52,8 @@ package final class Ledger: Sendable {
     self.path = path
     self.state = state
     self.post = post
-    try Self.start {
+    // SQLite needs little stack.
+    try HelperThread.start("the ledger", stack: 1 << 19) {
       LedgerThread(path: path, state: state, firstRetry: retryAfter) { item in post { news(item) } }.run()
     }
   }
@@ -158,36 +159,4 @@ package final class Ledger: Sendable {
     // Somebody must watch the clock while the thread waits for the disk.
     HelperThread.run { once.wait(until: deadline, else: .timedOut) }
   }
-
-  /// A thread without signals, so that they stay with whoever takes them by signalfd.
-  private static func start(_ body: @escaping @Sendable () -> Void) throws(SystemError) {
-    var all = sigset_t()
-    var before = sigset_t()
-    sigfillset(&all)
-    pthread_sigmask(SIG_SETMASK, &all, &before)
-    defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
-    var attributes = pthread_attr_t()
-    pthread_attr_init(&attributes)
-    defer { pthread_attr_destroy(&attributes) }
-    // SQLite needs little; the default of 8 MiB would count in every memory limit that counts what is mapped.
-    pthread_attr_setstacksize(&attributes, 1 << 19)
-    pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
-    let work = Unmanaged.passRetained(ThreadBody(body))
-    var thread = pthread_t()
-    let code = pthread_create(
-      &thread, &attributes,
-      { raw in
-        if let raw { Unmanaged<ThreadBody>.fromOpaque(raw).takeRetainedValue().body() }
-        return nil
-      }, work.toOpaque())
-    if code != 0 {
-      work.release()
-      throw SystemError("start the thread of", "the ledger", errno: code)
-    }
-  }
-}
-
-private final class ThreadBody: Sendable {
-  let body: @Sendable () -> Void
-  init(_ body: @escaping @Sendable () -> Void) { self.body = body }
 }

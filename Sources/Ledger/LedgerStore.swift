@@ -6,8 +6,7 @@ internal import Vocabulary
 final class LedgerStore {
   let path: String
   private let database: Database
-  private let device: UInt64
-  private let inode: UInt64
+  private let place: FilePlace
 
   /// The newest records that are kept.
   static let eventsKept = 10_000
@@ -25,20 +24,10 @@ final class LedgerStore {
     }
     if let refusal { throw Self.error(refusal, path) }
     self.database = database
-    (device, inode) = Self.identity(path) ?? (0, 0)
+    place = FilePlace(path)
   }
 
-  /// False when the file at the path is no longer the one that is open: moved away, deleted, or put back from a backup.
-  var isInPlace: Bool {
-    guard let identity = Self.identity(path) else { return false }
-    return identity == (device, inode)
-  }
-
-  private static func identity(_ path: String) -> (UInt64, UInt64)? {
-    var status = stat()
-    guard stat(path, &status) == 0 else { return nil }
-    return (UInt64(status.st_dev), UInt64(status.st_ino))
-  }
+  var isInPlace: Bool { place.isUnchanged }
 
   // MARK: Writing
 

@@ -20,6 +20,9 @@ package struct SystemError: Error, Hashable, Sendable, CustomStringConvertible {
   /// `Address already in use`
   package var text: String { ErrorNumber.text(errno) }
 
+  /// The host lacks something just now; the same may go well later.
+  package var isPassing: Bool { [EMFILE, ENFILE, ENOMEM, ENOBUFS, EAGAIN, EINTR, EIO].contains(errno) }
+
   /// `bind 0.0.0.0:8000: EADDRINUSE Address already in use`
   package var description: String {
     subject.isEmpty ? "\(operation): \(name) \(text)" : "\(operation) \(subject): \(name) \(text)"

@@ -19,8 +19,12 @@ package enum Users {
     }
   }
 
-  package static func user(named name: String) -> User? {
-    withBuffer { buffer, size in
+  /// nil: there is none of that name, or nobody could say.
+  package static func user(named name: String) -> User? { try? find(user: name) }
+
+  /// - Throws: what kept the host from saying.
+  package static func find(user name: String) throws(SystemError) -> User? {
+    try withBuffer(name) { buffer, size in
       var entry = passwd()
       var result: UnsafeMutablePointer<passwd>?
       let code = getpwnam_r(name, &entry, buffer, size, &result)
@@ -33,8 +37,11 @@ package enum Users {
     }
   }
 
-  package static func group(named name: String) -> UInt32? {
-    withBuffer { buffer, size in
+  package static func group(named name: String) -> UInt32? { try? find(group: name) }
+
+  /// - Throws: as ``find(user:)``.
+  package static func find(group name: String) throws(SystemError) -> UInt32? {
+    try withBuffer(name) { buffer, size in
       var entry = Glibc.group()
       var result: UnsafeMutablePointer<Glibc.group>?
       let code = getgrnam_r(name, &entry, buffer, size, &result)
@@ -43,7 +50,7 @@ package enum Users {
   }
 
   package static func name(of id: UInt32) -> String? {
-    withBuffer { buffer, size in
+    try? withBuffer("\(id)") { buffer, size in
       var entry = passwd()
       var result: UnsafeMutablePointer<passwd>?
       let code = getpwuid_r(id, &entry, buffer, size, &result)
@@ -71,16 +78,24 @@ package enum Users {
     return nil
   }
 
+  /// What those functions give where there is no such entry.
+  private static let absences: Set<Int32> = [0, ENOENT, ESRCH, EBADF, EPERM]
+
   private static func withBuffer<Answer>(
-    _ look: (UnsafeMutablePointer<CChar>, Int) -> (code: Int32, answer: Answer?)
-  ) -> Answer? {
+    _ name: String, _ look: (UnsafeMutablePointer<CChar>, Int) -> (code: Int32, answer: Answer?)
+  ) throws(SystemError) -> Answer? {
     var size = 1 << 12
     while size <= 1 << 20 {
       let buffer = UnsafeMutablePointer<CChar>.allocate(capacity: size)
       defer { buffer.deallocate() }
       let found = look(buffer, size)
       // A group with many members needs a larger buffer.
-      if found.code != ERANGE { return found.answer }
+      if found.code != ERANGE {
+        guard found.answer != nil || absences.contains(found.code) else {
+          throw SystemError("look up", name, errno: found.code)
+        }
+        return found.answer
+      }
       size *= 4
     }
     return nil

@@ -4,6 +4,8 @@ internal import LinuxSystem
 /// Why a file cannot be taken as settings, in words for a person.
 struct UnreadableFile: Error, Hashable, Sendable {
   let reason: String
+  /// As ``SettingsError/isPassing``.
+  var isPassing = false
 }
 
 /// The few questions settings ask of the file system. None waits: no FIFO is opened for its writer, no file is large.
@@ -27,7 +29,7 @@ enum HostFiles {
       }
       return try readAll(file, path, limit: sizeLimit)
     } catch let error as SystemError {
-      throw UnreadableFile(reason: reason(error.errno))
+      throw UnreadableFile(reason: reason(error.errno), isPassing: error.isPassing)
     } catch let error as UnreadableFile {
       throw error
     } catch {

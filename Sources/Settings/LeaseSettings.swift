@@ -47,6 +47,25 @@ extension Settings.Leases.Store {
     }
   }
 
+  /// Whether leases there are the same leases: user and password in front of the host may be others.
+  package func isSamePlace(as other: Self) -> Bool {
+    switch (self, other) {
+    case (.local, .local): true
+    case (.redis(let url), .redis(let second)), (.postgres(let url), .postgres(let second)):
+      Self.withoutUser(url) == Self.withoutUser(second)
+    case (.local, _), (.redis, _), (.postgres, _): false
+    }
+  }
+
+  /// May hold secrets.
+  private static func withoutUser(_ url: String) -> String {
+    guard let colon = url.firstRange(of: "://") else { return url }
+    let rest = url[colon.upperBound...]
+    let place = rest.prefix { $0 != "?" && $0 != "#" }
+    guard let at = place.lastIndex(of: "@") else { return url }
+    return "\(url[..<colon.upperBound])\(rest[rest.index(after: at)...])"
+  }
+
   static func withoutSecrets(_ url: String) -> String {
     guard let colon = url.firstRange(of: "://") else { return "…" }
     let rest = url[colon.upperBound...].prefix { $0 != "?" && $0 != "#" }

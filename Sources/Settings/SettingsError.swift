@@ -1,3 +1,5 @@
+internal import LinuxSystem
+
 /// One thing wrong in a settings file, or in an environment file it names.
 package struct SettingsError: Error, Hashable, Sendable, CustomStringConvertible {
   package var file: String
@@ -8,6 +10,8 @@ package struct SettingsError: Error, Hashable, Sendable, CustomStringConvertible
   package var message: String
   /// What was probably meant: `did you mean "workers"?`, `write workers = 4`.
   package var hint: String?
+  /// Nothing is known to be wrong with the file: the host lacks something just now, and a later try may find it right.
+  package var isPassing = false
 
   package init(file: String, at position: Position, message: String, hint: String? = nil) {
     self.file = file
@@ -29,6 +33,9 @@ package struct SettingsErrors: Error, Hashable, Sendable, CustomStringConvertibl
 
   /// EX_CONFIG of sysexits.h(3).
   package static let exitCode: Int32 = 78
+
+  /// What a program that is started again after a while ends with: after ``exitCode`` nobody would try again.
+  package var exitCode: Int32 { errors.allSatisfy(\.isPassing) ? 1 : Self.exitCode }
 
   /// One line each, without a last newline.
   package var text: String { errors.map(\.description).joined(separator: "\n") }
@@ -64,6 +71,13 @@ final class Findings {
 
   func error(_ message: String, at position: Position, hint: String? = nil) {
     add(SettingsError(file: file, at: position, message: message, hint: hint))
+  }
+
+  /// The host could not answer.
+  func trouble(_ what: String, _ cause: SystemError, at position: Position) {
+    var error = SettingsError(file: file, at: position, message: "\(what): \(cause.name) \(cause.text)")
+    error.isPassing = cause.isPassing
+    add(error)
   }
 
   func refuse(_ path: String) { refused.insert(path) }

@@ -46,7 +46,9 @@ package enum SettingsReader {
       return examine(try HostFiles.read(path), file: path, isRoot: isRoot, for: purpose)
     } catch {
       let message = "the settings cannot be read: \(error.reason)"
-      return .failure(SettingsErrors(errors: [SettingsError(file: path, at: .start, message: message)]))
+      var unreadable = SettingsError(file: path, at: .start, message: message)
+      unreadable.isPassing = error.isPassing
+      return .failure(SettingsErrors(errors: [unreadable]))
     }
   }
 

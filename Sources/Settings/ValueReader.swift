@@ -147,7 +147,12 @@ struct ValueReader {
 
   func user(_ raw: Located<String>?, _ key: KnownKey) -> String? {
     guard let raw else { return nil }
-    if Users.user(named: raw.value) != nil { return raw.value }
+    do throws(SystemError) {
+      if try Users.find(user: raw.value) != nil { return raw.value }
+    } catch {
+      findings.trouble("\(key.name) \(quoted(raw.value)) cannot be looked up", error, at: raw.position)
+      return nil
+    }
     findings.error(
       "\(key.name) is \(quoted(raw.value)), and this host has no such user; a user name is accepted", at: raw.position)
     return nil
@@ -155,7 +160,12 @@ struct ValueReader {
 
   func group(_ raw: Located<String>?, _ key: KnownKey) -> String? {
     guard let raw else { return nil }
-    if Users.group(named: raw.value) != nil { return raw.value }
+    do throws(SystemError) {
+      if try Users.find(group: raw.value) != nil { return raw.value }
+    } catch {
+      findings.trouble("\(key.name) \(quoted(raw.value)) cannot be looked up", error, at: raw.position)
+      return nil
+    }
     findings.error(
       "\(key.name) is \(quoted(raw.value)), and this host has no such group; a group name is accepted", at: raw.position
     )

@@ -9,7 +9,6 @@ struct Weaknesses {
 
   func warn() {
     warnOfDeploy()
-    warnOfWatchdog()
     for engine in settings.engines {
       guard let raw = raw.engines.first(where: { $0.name.value == engine.name.rawValue }) else { continue }
       warnOfProof(engine, raw)
@@ -50,19 +49,6 @@ struct Weaknesses {
       findings.warn(
         "[deploy] has build and no artifacts: nothing says what a build must have made", at: raw.position)
     }
-  }
-
-  /// Of the unit that comes with baton. Source: units/baton@.service.
-  private static let watchdogOfUnit = Duration.seconds(15)
-
-  private func warnOfWatchdog() {
-    guard let engine = raw.engines.first(where: { $0.lease != nil }) else { return }
-    let limit = settings.leases.timing.watchdogLimit
-    guard limit < Self.watchdogOfUnit else { return }
-    findings.warn(
-      "with ttl \(settings.leases.timeToLive.text) systemd must end a batond that stands still within \(limit.text), "
-        + "or another host may start what runs here: WatchdogSec= of the unit, which has \(Self.watchdogOfUnit.text), "
-        + "must be at most that", at: raw.leases?.timeToLive?.position ?? engine.name.position)
   }
 
   private func list(_ names: [SocketName]) -> String { names.map(\.rawValue).joined(separator: ", ") }

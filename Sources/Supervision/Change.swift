@@ -27,7 +27,11 @@ package struct Change: Hashable, Sendable {
     case restoring(Refusal)
   }
 
-  package enum Swap: Hashable, Sendable { case endingOld, startingNew, provingNew }
+  package enum Swap: Hashable, Sendable {
+    /// Clients wait where the new one will be, and the old one takes what is in its queues yet.
+    case quietingOld(Set<ListenerID>, until: Instant)
+    case endingOld, startingNew, provingNew
+  }
 
   package let kind: Kind
   /// The first gave rise to it, the others wait for the same verdict.
@@ -195,7 +199,7 @@ extension Supervisor {
     guard case .changing(let change) = phase, change.kind == .handover else { return [] }
     if case .restoring = change.step { return [] }
     enter(change, .restoring(refusal))
-    var actions = steer(change) { _, serving in .everyone(serving) }
+    var actions = steerBack(change)
     actions += change.operations.prefix(1).map { .note(.handoverAborted(change.candidate, refusal, $0)) }
     actions += drain(change.candidate, hasMetClients: change.hasMetClients, at: now)
     for name in change.exclusive {
@@ -219,7 +223,7 @@ extension Supervisor {
 
   mutating func conclude(_ change: Change, _ verdict: Verdict) -> [Action] {
     phase = .steady
-    if change.isRepeat { concludeRepeat(verdict) }
-    return [.tell(.ready)] + change.operations.map { .finish($0, verdict) }
+    let given: [Action] = change.isRepeat ? concludeRepeat(verdict) : []
+    return given + [.tell(.ready)] + change.operations.map { .finish($0, verdict) }
   }
 }

@@ -48,11 +48,12 @@ extension Supervisor {
     return (cut.cut.isEmpty && wasQuiet ? [] : [.note(.drainCut(id))]) + cut.actions
   }
 
-  mutating func quiet(_ listener: ListenerID, unfinished: Int) -> [Action] {
+  mutating func quiet(_ listener: ListenerID, unfinished: Int, at now: Instant) -> [Action] {
     let wasAwaited = forgetUnquiet(listener)
     quietAtIntake(listener)
     let notes: [Action] = wasAwaited ? [.note(.listenerRetired(listener, unfinished: unfinished))] : []
-    return notes + recoveredIsQuiet(listener, unfinished: unfinished)
+    let again = oldIsQuiet(listener, unfinished: unfinished, at: now)
+    return notes + again + recoveredIsQuiet(listener, unfinished: unfinished)
   }
 
   @discardableResult

@@ -30,8 +30,9 @@ package struct Engine: Hashable, Sendable {
 
   init(plan: EnginePlan, generation: GenerationID, workers count: Int) {
     self.plan = plan
-    workers = (1...max(1, count)).map {
-      Worker(id: WorkerID(generation: generation, engine: plan.name, slot: $0, run: 0))
+    // None where it was scaled to nothing in a life before this one.
+    workers = (0..<max(0, count)).map {
+      Worker(id: WorkerID(generation: generation, engine: plan.name, slot: $0 + 1, run: 0))
     }
   }
 
@@ -219,7 +220,10 @@ package struct Generation: Hashable, Sendable {
 
   /// One round of questions to `index`; answers to earlier rounds no longer count.
   mutating func prove(_ index: Int) -> [Action] {
-    guard let plan = engines[index].plan.proof, engines[index].phase != .standby else { return [] }
+    // Without a worker nobody would answer.
+    guard let plan = engines[index].plan.proof, engines[index].phase != .standby, !engines[index].workers.isEmpty else {
+      return []
+    }
     let first = (engines[index].proof?.numbers.upperBound) ?? 1
     engines[index].proof = Engine.Proof(firstNumber: first, needed: plan.passes)
     return (first..<(first + plan.passes)).map { .prove(id, engines[index].plan.name, number: $0) }

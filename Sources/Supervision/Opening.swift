@@ -5,7 +5,9 @@ extension Supervisor {
   /// Gives the candidate its listeners: new ones where the generations can be told apart, else those that are there.
   mutating func openListeners(_ change: Change) -> [Action] {
     guard let plan = generations[change.candidate]?.plan else { return [] }
-    let kept = Set(plan.engines.filter { change.exclusive.contains($0.name) }.flatMap(\.sockets))
+    var kept = Set(plan.engines.filter { change.exclusive.contains($0.name) }.flatMap(\.sockets))
+    // Engines that never run twice change over to the queue for whose sake this is done.
+    if change.isRepeat { kept.subtract(plan.sockets.filter { hasUnserved($0.key) }.map(\.name)) }
     var pending: Set<ListenerID> = []
     var actions: [Action] = []
     for socket in plan.sockets {
@@ -101,7 +103,10 @@ extension Supervisor {
     let steps = groups[listener.key]?.left(listener) ?? []
     // Whatever it held is gone with it: nobody need wait for it to be quiet.
     var actions: [Action] = [.note(.listenerLeft(listener))] + self.actions(steps, of: listener.key)
-    if groups[listener.key]?.members.contains(listener) != true { forgetUnquiet(listener) }
+    if groups[listener.key]?.members.contains(listener) != true {
+      forgetUnquiet(listener)
+      oldIsQuiet(listener)
+    }
     if case .changing(let change) = phase, isBound(listener, by: change.candidate),
       serving.map({ isBound(listener, by: $0) }) != true
     {
@@ -109,6 +114,8 @@ extension Supervisor {
     }
     return actions
   }
+
+  private func hasUnserved(_ key: SocketKey) -> Bool { groups[key]?.unserved.isEmpty == false }
 
   private func isBound(_ listener: ListenerID, by id: GenerationID) -> Bool {
     generations[id]?.bindings.values.contains(listener) == true
@@ -125,6 +132,27 @@ extension Supervisor {
       guard let group = groups[listener.key], group.members.contains(listener) else { continue }
       let next = listener == group.serving ? .everyone(listener) : rule(listener, group.serving)
       actions += self.actions(groups[listener.key]?.steer(next) ?? [], of: listener.key)
+    }
+    return actions
+  }
+
+  /// Clients meet the serving generation again, and nobody else.
+  mutating func steerBack(_ change: Change) -> [Action] {
+    var actions: [Action] = []
+    for listener in Set((generations[change.candidate]?.bindings ?? [:]).values).sorted() {
+      guard let group = groups[listener.key], group.members.contains(listener) else { continue }
+      let own = serving.flatMap { generations[$0]?.listener(at: listener.key) }
+      let home = own.flatMap { group.members.contains($0) ? $0 : nil } ?? group.serving
+      actions += self.actions(groups[listener.key]?.steer(.everyone(home)) ?? [], of: listener.key)
+      guard change.isRepeat, group.serving == listener else { continue }
+      if home != listener {
+        groups[listener.key]?.wait(in: listener)
+      } else if let serving, let own {
+        // What the old one had is gone: it comes back with this one.
+        for (name, bound) in generations[serving]?.bindings ?? [:] where bound == own {
+          generations[serving]?.bindings[name] = listener
+        }
+      }
     }
     return actions
   }

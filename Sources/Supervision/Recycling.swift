@@ -53,7 +53,7 @@ extension Supervisor {
   mutating func advanceRecycling(mayBegin: Bool, at now: Instant) -> [Action] {
     guard let serving, var generation = generations[serving] else { return [] }
     let mayBegin =
-      mayBegin && scaling == nil && paused == nil && waitingReloads.isEmpty && unservedQueues.isEmpty
+      mayBegin && scaling == nil && paused == nil && waitingReloads.isEmpty && !hasQueuesToServe
     var actions: [Action] = []
     for index in generation.engines.indices where generation.engines[index].phase == .started {
       let engine = generation.engines[index]

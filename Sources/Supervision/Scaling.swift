@@ -20,7 +20,7 @@ extension Supervisor {
       let name = engine.plan.name
       let gone = yielded.count { $0.engine == name && worker($0)?.isWanted == false }
       let count = engine.phase == .started ? engine.wanted + gone : Set(engine.workers.map(\.id.slot)).count
-      if count != engine.plan.workers, count > 0 { scaled[name] = count }
+      if count != engine.plan.workers { scaled[name] = count }
     }
     return scaled
   }

@@ -200,6 +200,11 @@ package struct SteeringGroup: Hashable, Sendable {
   /// Nobody waits in it.
   mutating func served(_ listener: ListenerID) { unserved.remove(listener) }
 
+  /// Clients met it and do not any more: what they left there waits on.
+  mutating func wait(in listener: ListenerID) {
+    if members.contains(listener), !rule.listeners.contains(listener) { unserved.insert(listener) }
+  }
+
   /// `listener` is quiet and its generation is gone: it is closed now, or as soon as that harms nobody.
   package mutating func retire(_ listener: ListenerID) -> [Step] {
     assert(!rule.listeners.contains(listener), "retiring a listener that the rule names: \(listener)")

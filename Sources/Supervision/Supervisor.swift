@@ -108,7 +108,7 @@ package struct Supervisor: Hashable, Sendable {
     case .listenerRefused(let listener, let text): listenerRefused(listener, text, at: now)
     case .listenerMustBeShared(let listener): listenerMustBeShared(listener, at: now)
     case .listenerLeft(let listener): listenerLeft(listener, at: now)
-    case .quiet(let listener, let unfinished): quiet(listener, unfinished: unfinished)
+    case .quiet(let listener, let unfinished): quiet(listener, unfinished: unfinished, at: now)
     case .spawned(let id): update(id) { worker, plan in worker.spawned(plan) }
     case .spawnFailed(let id, let text): spawnFailed(id, text, at: now)
     case .ready(let id): update(id) { worker, plan in worker.becameReady(plan, at: now) }

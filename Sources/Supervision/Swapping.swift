@@ -17,6 +17,11 @@ extension Supervisor {
     let done = last.flatMap { change.exclusive.firstIndex(of: $0) }.map { $0 + 1 } ?? 0
     guard change.exclusive.indices.contains(done) else { return commit(change, at: now) }
     let next = change.exclusive[done]
+    let left = listenersToLeave(change, next)
+    return left.isEmpty ? endOld(change, next, at: now) : leave(left, change, next, at: now)
+  }
+
+  private mutating func endOld(_ change: Change, _ next: EngineName, at now: Instant) -> [Action] {
     enter(change, .swapping(next, .endingOld))
     guard let serving, let index = generations[serving]?.index(of: next),
       let timeout = generations[serving]?.engines[index].plan.stopTimeout
@@ -26,6 +31,11 @@ extension Supervisor {
 
   mutating func advanceSwap(_ change: Change, _ name: EngineName, _ swap: Change.Swap, at now: Instant) -> [Action] {
     switch swap {
+    case .quietingOld(let left, _):
+      let old = serving.flatMap { generations[$0]?.engine(name) }
+      // Where it does not work any more, nobody will take what is left.
+      let isAtWork = old?.phase == .started && old?.isGone == false
+      return left.isEmpty || !isAtWork ? endOld(change, name, at: now) : []
     case .endingOld:
       // A generation that still drains may run it as well.
       guard !runs(name, beside: change.candidate), let index = generations[change.candidate]?.index(of: name) else {
@@ -44,6 +54,55 @@ extension Supervisor {
       case .passed: return swapNext(change, after: name, at: now)
       }
     }
+  }
+
+  // MARK: For what waits in another listener
+
+  /// Those it has and will not have.
+  private func listenersToLeave(_ change: Change, _ name: EngineName) -> Set<ListenerID> {
+    guard change.isRepeat, let old = serving.flatMap({ generations[$0] }), let new = generations[change.candidate],
+      let sockets = new.plan.engine(name)?.sockets
+    else { return [] }
+    return Set(
+      sockets.compactMap { socket in
+        guard let was = old.bindings[socket], let next = new.bindings[socket], was != next,
+          groups[was.key]?.members.contains(was) == true
+        else { return nil }
+        return was
+      })
+  }
+
+  /// It cannot run on both at once, so clients wait at once where it will be; it was proved when it came to serve.
+  private mutating func leave(
+    _ left: Set<ListenerID>, _ change: Change, _ name: EngineName, at now: Instant
+  ) -> [Action] {
+    let most = serving.flatMap { generations[$0]?.plan.maxDrainTime } ?? .zero
+    enter(change, .swapping(name, .quietingOld(left, until: now + most)))
+    var actions: [Action] = []
+    for listener in left.sorted() {
+      guard let next = generations[change.candidate]?.listener(at: listener.key) else { continue }
+      actions += self.actions(groups[listener.key]?.steer(.everyone(next)) ?? [], of: listener.key)
+    }
+    return actions + left.sorted().map { .watchQuiet($0) }
+  }
+
+  mutating func oldIsQuiet(_ listener: ListenerID, unfinished: Int, at now: Instant) -> [Action] {
+    // Whoever is at work there takes it yet.
+    if unfinished > 0, case .changing(let change) = phase,
+      case .swapping(_, .quietingOld(let left, let until)) = change.step,
+      left.contains(listener), now < until
+    {
+      return [.watchQuiet(listener)]
+    }
+    oldIsQuiet(listener)
+    return []
+  }
+
+  mutating func oldIsQuiet(_ listener: ListenerID) {
+    guard case .changing(let change) = phase, case .swapping(let name, .quietingOld(var left, let until)) = change.step,
+      left.remove(listener) != nil
+    else { return }
+    enter(change, .swapping(name, .quietingOld(left, until: until)))
   }
 
   /// Each engine that was ended for the candidate starts again once nobody else runs it.

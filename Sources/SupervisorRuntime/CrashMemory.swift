@@ -1,4 +1,5 @@
 import JSON
+package import Leases
 package import LinuxSystem
 package import Supervision
 package import Vocabulary
@@ -58,12 +59,14 @@ package final class CrashMemory {
   /// Writes what `core` has decided, where that is another than before. To be called before anything of it is done.
   /// `carried` is pinned as long as nothing serves.
   package func keep(
-    _ core: Supervisor, carried: ResolvedGeneration? = nil, leaseOwner: String? = nil,
-    _ resolved: (GenerationID) -> ResolvedGeneration?
+    _ core: Supervisor, carried: ResolvedGeneration? = nil, leaseOwner: String? = nil, leaseWaits: [Wait] = [],
+    cuts: Cuts = Cuts(), _ resolved: (GenerationID) -> ResolvedGeneration?
   ) {
     var facts = CrashRecord.Facts(of: core)
     facts.pinned = facts.pinned ?? carried?.id
     facts.leaseOwner = leaseOwner
+    facts.leaseWaits = leaseWaits
+    facts.cuts = cuts
     guard facts != last else { return }
     last = facts
     if encoded?.id != facts.pinned {

@@ -23,7 +23,7 @@ extension Listeners {
       guard stored.count > 1 else { return nil }
       let record = recorded.first { $0.serving.key == socket.key && Set($0.members) == Set(stored.map(\.id)) }
       switch (kind, socket.address) {
-      case (.program, .tcp): return recoverGroup(socket, stored, record)
+      case (.program, .tcp), (.constant, .udp): return recoverGroup(socket, stored, record, kind)
       case (.rename, .unix(let path)): return recoverPath(path, socket, stored)
       default: return nil
       }
@@ -39,11 +39,20 @@ extension Listeners {
     inherited.removeAll { $0.name.hasPrefix("\(socket.name).") && !$0.descriptor.isListening }
   }
 
+  /// What systemd passed and no socket of the settings wants is closed and forgotten by systemd too.
+  package func closeUnclaimed() {
+    for one in inherited {
+      report(Happening(.listenerRetired, "systemd passed \(one.name), which no socket of the settings names: closed"))
+      manager.removeFromStore(name: one.name)
+    }
+    inherited = []
+  }
+
   private func stored(for socket: Settings.Socket, _ recorded: [SteeringGroup]) -> [Stored] {
     let permanent = recorded.first { $0.serving.key == socket.key }?.permanent.first?.number ?? 0
     let all = inherited.compactMap { one -> Stored? in
       let isPermanent = one.name == socket.name.rawValue
-      guard isPermanent || one.name.hasPrefix("\(socket.name)."), one.descriptor.isListening,
+      guard isPermanent || one.name.hasPrefix("\(socket.name)."),
         let number = isPermanent ? permanent : UInt64(one.name.dropFirst(socket.name.rawValue.utf8.count + 1)),
         (try? ListeningSocket.adopt(one.descriptor, for: socket.address)) != nil
       else { return nil }
@@ -55,16 +64,31 @@ extension Listeners {
     return all.sorted { $0.id < $1.id }.filter { seen.insert($0.id).inserted }
   }
 
-  private func recoverGroup(_ socket: Settings.Socket, _ stored: [Stored], _ record: SteeringGroup?) -> SteeringGroup? {
-    guard case .tcp(let address) = stored[0].descriptor.address(like: socket.address) else { return nil }
-    let queues = stored.map { queue(of: $0.descriptor, onPort: address.port) }
-    var order = SteeringOrder(stored.map(\.descriptor), at: address, sign: newSign())
-    let places = order.find() ?? record?.members.compactMap { id in stored.firstIndex { $0.id == id } }
+  private func recoverGroup(
+    _ socket: Settings.Socket, _ stored: [Stored], _ record: SteeringGroup?, _ kind: SteeringKind
+  ) -> SteeringGroup? {
+    let descriptors = stored.map(\.descriptor)
+    let queues: [Int]
+    var asked = [Int](repeating: 0, count: stored.count)
+    let found: [Int]?
+    switch descriptors[0].address(like: socket.address) {
+    case .tcp(let address):
+      queues = descriptors.map { queue(of: $0, onPort: address.port) }
+      var order = SteeringOrder(descriptors, at: address, sign: newSign())
+      found = order.find()
+      asked = order.asked
+    case .udp(let address):
+      queues = descriptors.map { $0.isReadable ? 1 : 0 }
+      found = DatagramOrder(descriptors, at: address).find()
+    case .unix: return nil
+    }
+    let places = found ?? record?.members.compactMap { id in stored.firstIndex { $0.id == id } }
     guard let places, places.count == stored.count else {
       report(
         Happening(
           .listenerRefused,
-          "\(socket.key): the kernel does not say in what order its \(stored.count) listeners are; one is kept"))
+          "\(socket.key): the kernel does not say in what order its \(stored.count) listeners are; one is kept, and what "
+            + "waits in the others is lost"))
       return nil
     }
     // Where most wait they met it until now, and are served first.
@@ -77,8 +101,8 @@ extension Listeners {
       (try? SteeringInstructions.constant(place).attach(to: stored[most].descriptor)) != nil
     else { return nil }
     KillPoint.reach("recovered \(socket.key)")
-    for (index, one) in stored.enumerated() { ownProbes[one.id] = order.asked[index] }
-    return take(stored, places.map { stored[$0].id }, serving: stored[most].id, .program, socket, queues)
+    for (index, one) in stored.enumerated() { ownProbes[one.id] = asked[index] }
+    return take(stored, places.map { stored[$0].id }, serving: stored[most].id, kind, socket, queues)
   }
 
   /// Unix sockets: the one at the public path serves; another is beside it, or was there before.
@@ -126,11 +150,16 @@ extension Listeners {
       watchHangup(one.id)
     }
     isCrowded = true
-    let parts = zip(stored, queues).map { "\($0.name) with \($1) waiting" }
+    // Of datagrams and on a path it is known only that some wait.
+    let isCounted = if case .tcp = socket.address { true } else { false }
+    let parts = zip(stored, queues).map { "\($0.name) with \(isCounted ? "\($1)" : $1 == 0 ? "none" : "some") waiting" }
     report(
       Happening(.recovered, "\(stored.count) listeners of \(socket.key) came back: " + parts.joined(separator: ", ")))
     return group
   }
+
+  /// Clients in its queue, without the questions that were asked to learn the order.
+  func waiting(in id: ListenerID) -> Int { max(0, queued(id) - ownProbes[id, default: 0]) }
 
   private func queue(of descriptor: Descriptor, onPort port: UInt16) -> Int {
     (try? SocketDiagnosis.listeners(onPort: port))?.first { $0.inode == descriptor.inode }?.queued ?? 0

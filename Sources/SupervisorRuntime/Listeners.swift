@@ -42,6 +42,8 @@ package final class Listeners {
     /// With the port the kernel chose, where the settings leave it to it.
     let address: SocketAddress
     let storeName: String
+    /// Under which systemd kept it until now, where that is another one.
+    var formerName: String?
     /// A socket unit has a copy of its own: it is never shut down, and so never leaves its group.
     var isPermanent = false
     /// A Unix listener that is not yet at its public path.
@@ -84,7 +86,12 @@ package final class Listeners {
     entries[id] = entry
     watchHangup(id)
     // What a socket unit holds, systemd passes anew by itself.
-    if !entry.isPermanent { manager.store(entry.descriptor, name: entry.storeName) }
+    guard !entry.isPermanent else { return }
+    if let former = entry.formerName {
+      manager.rename(entry.descriptor, from: former, to: entry.storeName)
+    } else {
+      manager.store(entry.descriptor, name: entry.storeName)
+    }
   }
 
   private func first(_ id: ListenerID, _ socket: Settings.Socket) throws(ListenError) -> Entry {
@@ -92,11 +99,11 @@ package final class Listeners {
     let name = "\(socket.name).\(id.number)"
     if let given = takeInherited(for: socket) {
       try ListeningSocket.adopt(given.descriptor, for: socket.address)
-      if given.name != name { manager.removeFromStore(name: given.name) }
       if case .tcp = socket.address, given.descriptor.makeSteerable() == false { unsteered.insert(id.key) }
       return Entry(
         descriptor: given.descriptor, socket: socket, address: given.descriptor.address(like: socket.address),
-        storeName: name, isPermanent: given.name == socket.name.rawValue)
+        storeName: name, formerName: given.name == name ? nil : given.name,
+        isPermanent: given.name == socket.name.rawValue)
     }
     switch socket.address {
     case .tcp(let address), .udp(let address):
@@ -161,15 +168,6 @@ package final class Listeners {
     inherited.removeAll { one in fits.contains { $0.name == one.name && $0.descriptor === one.descriptor } }
     for one in fits where one.descriptor !== chosen?.descriptor { manager.removeFromStore(name: one.name) }
     return chosen
-  }
-
-  /// What systemd passed and no socket of the settings wants is closed and forgotten by systemd too.
-  package func closeUnclaimed() {
-    for one in inherited {
-      report(Happening(.listenerRetired, "systemd passed \(one.name), which no socket of the settings names: closed"))
-      manager.removeFromStore(name: one.name)
-    }
-    inherited = []
   }
 
   /// Somebody else of our user on the same port would take connections out of the group.
@@ -334,7 +332,7 @@ package final class Listeners {
       }
       return
     }
-    let waiting = isServed ? nil : { [unowned self] in queued(id) - ownProbes[id, default: 0] }
+    let waiting = isServed ? nil : { [unowned self] in self.waiting(in: id) }
     let watch = QuietWatch(loop: loop, descriptor: entry.descriptor, address: entry.address, waiting: waiting) {
       [unowned self] in
       quietWatches[id] = nil

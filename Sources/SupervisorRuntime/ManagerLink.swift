@@ -26,6 +26,7 @@ package final class ManagerLink {
   private enum Message {
     case notifications([Notification])
     case store(Descriptor, name: String)
+    case rename(Descriptor, from: String, to: String)
   }
 
   /// While something long is under way the manager is asked for this much more time, this often.
@@ -81,6 +82,13 @@ package final class ManagerLink {
     KillPoint.reach("after store \(name)")
   }
 
+  /// What is kept under `old` is kept under `name`, whenever we are killed.
+  func rename(_ descriptor: Descriptor, from old: String, to name: String) {
+    KillPoint.reach("before rename \(old)")
+    deliver(.rename(descriptor, from: old, to: name))
+    KillPoint.reach("after rename \(old)")
+  }
+
   func removeFromStore(name: String) {
     KillPoint.reach("before forget \(name)")
     deliver(.notifications([.fileDescriptorRemove(name: name)]))
@@ -120,6 +128,8 @@ package final class ManagerLink {
     switch message {
     case .notifications(let notifications): client.send(notifications)
     case .store(let descriptor, let name): client.storeDescriptors([descriptor.raw], name: name, poll: false)
+    case .rename(let descriptor, let old, let name):
+      client.renameDescriptor(descriptor.raw, from: old, to: name, poll: false)
     }
   }
 

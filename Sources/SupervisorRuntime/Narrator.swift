@@ -67,8 +67,8 @@ struct Narrator {
     case .queueGivenUp(let listener):
       Happening(
         .listenerRetired,
-        "what waited in listener \(listener) when batond ended without notice is given up: engines of this address "
-          + "never run twice")
+        "what waited in listener \(listener) when batond ended without notice is given up: nobody could be started for "
+          + "it")
     case .shutdownStarted(let cause, let timeout):
       Happening(.shutdownStarted, "\(cause.text); at most \(timeout.text)")
     case .stageEnded(let stage, let took, let cut): stageEnded(stage, took, cut)

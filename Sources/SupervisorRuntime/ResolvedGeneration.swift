@@ -42,18 +42,18 @@ package struct ResolvedGeneration: Hashable, Sendable {
     self.accounts = accounts
   }
 
-  /// The same once more, under another number.
-  /// With other numbers of workers.
+  /// With other numbers of workers; none at all is one.
   func scaled(_ engines: [CrashRecord.Scaled]) -> ResolvedGeneration {
     var settings = settings
     for index in settings.engines.indices {
       let count = engines.first { $0.engine == settings.engines[index].name }?.workers
-      settings.engines[index].workers = max(1, count ?? settings.engines[index].workers)
+      settings.engines[index].workers = max(0, count ?? settings.engines[index].workers)
     }
     return ResolvedGeneration(
       id: id, settings: settings, release: release, releaseDirectory: releaseDirectory, accounts: accounts)
   }
 
+  /// The same once more, under another number.
   func repeated(as id: GenerationID) -> ResolvedGeneration {
     ResolvedGeneration(
       id: id, settings: settings, release: release, releaseDirectory: releaseDirectory, accounts: accounts)

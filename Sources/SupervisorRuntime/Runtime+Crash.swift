@@ -35,10 +35,13 @@ extension Runtime {
     case .record(let record):
       recordedGroups = record.facts.groups
       leaseOwner = record.facts.leaseOwner
+      leaseWaits = record.facts.leaseWaits
+      cuts = record.facts.cuts
       guard let resolved = record.resolved?.scaled(record.facts.scaled) else { return }
       core = Supervisor(
         firstGeneration: record.facts.nextGeneration, firstListener: record.facts.nextListener, seed: core.random.state)
       carried = .due(resolved)
+      uncountedEnd = UncountedEnd(record, resolved)
       tell(record, resolved)
     }
   }
@@ -93,9 +96,16 @@ extension Runtime {
 
   /// Before `actions` are done.
   func remember(_ actions: [Action]) {
-    guard let memory, actions.contains(where: \.concernsCrashes) else { return }
+    guard memory != nil, actions.contains(where: \.concernsCrashes) else { return }
     if core.serving != nil || core.isStopping { carried = .nothing }
-    let owner = core.leases.isEmpty ? leaseOwner : leases.owner.text
-    memory.keep(core, carried: carried.generation, leaseOwner: owner) { [unowned self] in generations[$0] }
+    writeDown()
+  }
+
+  /// Also what is no decision.
+  func writeDown() {
+    let (owner, waits) = core.leases.isEmpty ? (leaseOwner, leaseWaits) : (leases.owner.text, leases.waits)
+    memory?.keep(core, carried: carried.generation, leaseOwner: owner, leaseWaits: waits, cuts: cuts) {
+      [unowned self] in generations[$0]
+    }
   }
 }

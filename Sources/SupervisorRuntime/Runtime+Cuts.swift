@@ -8,18 +8,29 @@ extension Runtime {
   func countCut(_ id: WorkerID) {
     let pids = workers.pids(of: id)
     guard !pids.isEmpty else { return }
-    let count = openConnections().count(heldBy: pids)
-    guard count > 0 else { return }
-    connectionsCut += count
+    let census = openConnections()
+    let count = census.count(heldBy: pids)
+    guard count != 0 else { return }
+    cuts += count.map { Cuts(connections: $0) } ?? Cuts(uncounted: 1)
+    let what =
+      count.map { "with \($0) open connection\($0 == 1 ? "" : "s")" }
+      ?? "; its open connections were not counted: \(census.failure.map { "\($0)" } ?? "unknown")"
     var happening = Happening(
-      .connectionsCut,
-      "\(id.label) of generation \(id.generation) is killed with \(count) open connection\(count == 1 ? "" : "s")")
+      .connectionsCut, "\(id.label) of generation \(id.generation) is killed\(count == nil ? "" : " ")\(what)")
     happening.engine = id.engine
     happening.worker = id
     happening.generation = id.generation
     happening.pid = workers.pid(of: id)
-    happening.reason = "\(count)"
+    happening.reason = count.map { "\($0)" }
     history.add(happening)
+  }
+
+  /// Clients that waited in it are lost with it: it is about to be closed.
+  func countGivenUp(_ listener: ListenerID, _ happening: inout Happening) {
+    let count = listeners.waiting(in: listener)
+    cuts += Cuts(connections: count)
+    happening.text += " (\(count) connection\(count == 1 ? "" : "s"))"
+    happening.reason = "\(count)"
   }
 
   /// As of the first kill that an event leads to: the kernel walks through all its connections for it.
@@ -33,6 +44,30 @@ extension Runtime {
   /// Also of listeners that are closed already.
   private var addresses: [SocketAddress] {
     listeners.addresses + generations.values.flatMap { $0.settings.sockets.map(\.address) }
+  }
+
+  /// How many connections the end of an earlier life cut, by whoever could look. Said once.
+  package func tellEnd(_ found: EndedConnections) {
+    guard let end = uncountedEnd else { return }
+    uncountedEnd = nil
+    var happening: Happening
+    switch found {
+    case .about(0): return
+    case .about(let count):
+      cuts += Cuts(connections: count)
+      happening = Happening(
+        .connectionsCut,
+        "about \(count) connection\(count == 1 ? " was" : "s were") cut when batond ended without notice")
+      happening.reason = "\(count)"
+    case .unknown(let why):
+      cuts += Cuts(uncounted: end.workers)
+      happening = Happening(
+        .connectionsCut, "how many connections were cut when batond ended without notice was not counted: \(why)")
+    }
+    happening.generation = end.generation
+    history.add(happening)
+    // The next crash may come before the next decision.
+    writeDown()
   }
 
   /// What old generations still do, oldest first. For status.
@@ -56,6 +91,7 @@ extension Runtime {
     /// Whatever is left then is killed.
     package let cutAt: Instant
     package let workers: Int
-    package let connections: Int
+    /// nil: nobody can say.
+    package let connections: Int?
   }
 }

@@ -57,15 +57,19 @@ package final class Runtime {
   private var isOnTrial = false
   /// Whom a shutdown had to kill, for the last status.
   private(set) var cut: [String] = []
-  /// Connections of workers that were killed, since the start of batond.
-  package internal(set) var connectionsCut = 0
+  /// Over upgrades and crashes.
+  package internal(set) var cuts = Cuts()
+  /// What an earlier life served with, and how many workers it had, as long as nobody has said how many connections
+  /// their end cut.
+  package internal(set) var uncountedEnd: UncountedEnd?
   /// Of the event that is being handled.
   var census: ConnectionCensus?
   /// Where each decision is written down before it is acted on; nil where nobody would keep it.
   var memory: CrashMemory?
   var carried = Carried.nothing
-  /// Who asked for leases in an earlier life.
+  /// Who asked for leases in an earlier life, and what came to it not.
   var leaseOwner: String?
+  var leaseWaits: [Wait] = []
   /// The order of listeners as an earlier life left it.
   var recordedGroups: [SteeringGroup] = []
   /// Asked before a generation is put in place; the answer is warnings for people.
@@ -97,6 +101,12 @@ package final class Runtime {
     leases.send = { [unowned self] in send($0) }
     leases.report = { history.add($0) }
     leases.changed = { [unowned self] in tellStatus() }
+    leases.rests = { [unowned self] in
+      giveBackCode(after: .milliseconds(100))
+      writeDown()
+    }
+    // What had to be done for it is seldom done again soon.
+    history.sinks.append { [weak self] _ in self?.giveBackCode() }
     workers.leases = leases
     loop.wasAway = { [unowned self] in send(.wasAway($0)) }
     stageCommands.done = { [unowned self] in send(.stageWorkDone($0)) }
@@ -106,9 +116,13 @@ package final class Runtime {
   // MARK: Asked from outside
 
   package func start(completion: @escaping (OperationOutcome) -> Void) {
-    let isEmpty = workers.endLeftovers(of: carried.generation?.settings.sockets.map(\.address) ?? [])
+    let (isEmpty, cut) = workers.endLeftovers(of: carried.generation?.settings.sockets.map(\.address) ?? [])
+    if let cut {
+      cuts += cut
+      uncountedEnd = nil
+    }
     // What still runs under the old grant must not meet its like under the same token.
-    if isEmpty, let leaseOwner { leases.inherit(OwnerID(leaseOwner)) }
+    if isEmpty, let leaseOwner { leases.inherit(OwnerID(leaseOwner), leaseWaits) }
     send(.start(operations.begin(.start, at: .monotonicNow(), completion: completion)))
   }
 
@@ -165,9 +179,9 @@ package final class Runtime {
 
   /// Settings are read, workers started or callers answered: most of what did that is not needed again for a long time.
   /// Once things have been quiet for a second.
-  package func giveBackCode() {
+  package func giveBackCode(after quiet: Duration = .seconds(1)) {
     loop.cancel(resting)
-    resting = loop.schedule(after: .seconds(1)) { ResidentCode.giveBack() }
+    resting = loop.schedule(after: quiet) { ResidentCode.giveBack() }
   }
 
   // MARK: Events in, actions out
@@ -237,7 +251,8 @@ package final class Runtime {
     switch action {
     case .loadSettings(let operation, let id): load(operation, as: id)
     case .repeatSettings(let operation, let old, let id):
-      guard let generation = generations[old]?.repeated(as: id) else {
+      let scaled = core.scaledEngines.map { CrashRecord.Scaled(engine: $0.key, workers: $0.value) }
+      guard let generation = generations[old]?.repeated(as: id).scaled(scaled) else {
         return send(.settingsRefused(operation, "generation \(old) is not known"))
       }
       loaded(generation, settingsWarnings, operation, again: true)
@@ -271,7 +286,10 @@ package final class Runtime {
     guard let outcome else { return }
     lastOutcome = outcome
     giveBackCode()
-    guard outcome.result != .done else { return }
+    guard outcome.result != .done else {
+      if let serving = core.serving.flatMap({ generations[$0] }) { leases.adopt(serving.settings.leases) }
+      return
+    }
     var happening = Happening(.operationRefused, "\(outcome.what); \(outcome.holds)")
     happening.operation = operation
     happening.reason = outcome.what
@@ -281,6 +299,7 @@ package final class Runtime {
   private func tell(_ note: Note) {
     var happening = Narrator(release: { [unowned self] in generations[$0]?.release }).tell(note)
     switch note {
+    case .queueGivenUp(let listener): countGivenUp(listener, &happening)
     case .workerKilled(let id, _): happening.text += workers.describeMembers(of: id)
     case .generationStarting(let id, let from, _):
       changeStartedAt = .monotonicNow()
@@ -313,6 +332,7 @@ package final class Runtime {
   private func loaded(
     _ generation: ResolvedGeneration, _ warnings: [String], _ operation: OperationID, again: Bool = false
   ) {
+    if let refusal = leases.refusal(of: generation.settings) { return send(.settingsRefused(operation, refusal)) }
     generations[generation.id] = generation
     generationChanged(generation)
     settingsWarnings =
@@ -360,24 +380,7 @@ package final class Runtime {
     }
   }
 
-  func ask(_ action: Action) {
-    switch action {
-    case .askReadiness(let id): questions.askReadiness(id, engine(of: id), generations[id.generation])
-    case .askLiveness(let id): questions.askLiveness(id, engine(of: id), generations[id.generation])
-    case .askPending(let id): questions.askPending(id, engine(of: id), generations[id.generation])
-    case .measure(let id):
-      let plan = core.generations[id.generation]?.engine(id.engine)?.plan
-      if let limit = plan?.recycling?.memory { workers.measure(id, limit: limit) }
-    case .save(let id): questions.save(id, engine(of: id), generations[id.generation])
-    case .prove(let id, let name, let number): prove(id, name, number: number)
-    case .checkTrial(let id, let round):
-      guard let generation = generations[id], let trial = generation.settings.handover.trial else { return }
-      questions.check(generation, trial, round: round, serving: core.serving)
-    default: break
-    }
-  }
-
-  private func engine(of id: WorkerID) -> Settings.Engine? { generations[id.generation]?.engine(id.engine) }
+  func engine(of id: WorkerID) -> Settings.Engine? { generations[id.generation]?.engine(id.engine) }
 
   private func runStageCommand(_ stage: Stage, _ index: Int) {
     let id = core.serving ?? core.generations.keys.max()

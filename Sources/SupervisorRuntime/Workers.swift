@@ -94,11 +94,11 @@ package final class Workers {
   /// Ends what workers of an earlier supervisor of this service left behind, and waits for it. Before anything starts.
   /// `addresses`: where it answered, as far as that is known, for the number of connections that are cut by this.
   ///
-  /// - Returns: false when something of it is still there.
-  func endLeftovers(of addresses: [SocketAddress]) -> Bool {
+  /// - Returns: whether nothing of it is still there, and what was cut; nil where nothing was.
+  func endLeftovers(of addresses: [SocketAddress]) -> (isEmpty: Bool, cuts: Cuts?) {
     let leftovers = containments.endLeftovers(
       marker: "NOTIFY_SOCKET=\(notifyDirectory)/", addresses: addresses, within: Self.leftoverTime)
-    guard !leftovers.found.isEmpty else { return true }
+    guard !leftovers.found.isEmpty else { return (true, nil) }
     let names = { (list: [ProcessName]) in
       list.prefix(5).map { "\($0.pid) \($0.command)" }.joined(separator: ", ") + (list.count > 5 ? ", …" : "")
     }
@@ -106,9 +106,18 @@ package final class Workers {
       Happening(
         .leftoversEnded,
         "ended what an earlier batond left behind: \(names(leftovers.found))"
-          + (leftovers.connections == 0 ? "" : "; their \(leftovers.connections) open connections were cut")
+          + Self.text(of: leftovers)
           + (leftovers.left.isEmpty ? "" : "; still there: \(names(leftovers.left))")))
-    return leftovers.left.isEmpty
+    let cuts = leftovers.connections.map { Cuts(connections: $0) } ?? Cuts(uncounted: leftovers.found.count)
+    return (leftovers.left.isEmpty, cuts)
+  }
+
+  private static func text(of leftovers: Leftovers) -> String {
+    guard let count = leftovers.connections else {
+      let why = leftovers.uncounted.map { ": \($0)" } ?? ""
+      return "; how many open connections were cut by that was not counted\(why)"
+    }
+    return count == 0 ? "" : "; their \(count) open connections were cut"
   }
 
   private static let leftoverTime = Duration.seconds(5)

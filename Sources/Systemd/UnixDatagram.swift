@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 /// Datagrams with descriptors and credentials on Unix sockets. Source: unix(7), cmsg(3), recvmsg(2).
@@ -15,16 +16,44 @@ enum UnixDatagram {
   static func send(
     _ bytes: [UInt8], descriptors: [Int32] = [], on socket: Int32, to address: UnixAddress?
   ) -> Int32? {
-    guard let address else { return send(bytes, descriptors: descriptors, on: socket, name: nil, nameLength: 0) }
-    return address.withSockaddr { name, length in
-      send(
-        bytes, descriptors: descriptors, on: socket, name: UnsafeMutableRawPointer(mutating: name), nameLength: length)
+    withMessage(bytes, descriptors, to: address) { message in
+      while sendmsg(socket, &message, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT)) < 0 {
+        if errno != EINTR { return errno }
+      }
+      return nil
     }
   }
 
-  private static func send(
-    _ bytes: [UInt8], descriptors: [Int32], on socket: Int32, name: UnsafeMutableRawPointer?, nameLength: socklen_t
+  /// Sends two datagrams without waiting, the descriptors with the second. Whoever is killed has sent both or none. Returns
+  /// errno when not both left; the first may have.
+  static func send(
+    _ first: [UInt8], then second: [UInt8], descriptors: [Int32], on socket: Int32, to address: UnixAddress?
   ) -> Int32? {
+    withMessage(first, [], to: address) { first in
+      withMessage(second, descriptors, to: address) { second in
+        switch cl_send_both(socket, &first, &second) {
+        case 2: nil
+        case ..<0: errno
+        default: EAGAIN
+        }
+      }
+    }
+  }
+
+  /// What sendmsg(2) takes; valid within `body`.
+  private static func withMessage<Result>(
+    _ bytes: [UInt8], _ descriptors: [Int32], to address: UnixAddress?, _ body: (inout msghdr) -> Result
+  ) -> Result {
+    guard let address else { return withMessage(bytes, descriptors, nil, 0, body) }
+    return address.withSockaddr { name, length in
+      withMessage(bytes, descriptors, UnsafeMutableRawPointer(mutating: name), length, body)
+    }
+  }
+
+  private static func withMessage<Result>(
+    _ bytes: [UInt8], _ descriptors: [Int32], _ name: UnsafeMutableRawPointer?, _ nameLength: socklen_t,
+    _ body: (inout msghdr) -> Result
+  ) -> Result {
     var control = descriptors.isEmpty ? [] : ControlMessage.descriptors(descriptors)
     return bytes.withUnsafeBytes { bytes in
       control.withUnsafeMutableBytes { control in
@@ -37,10 +66,7 @@ enum UnixDatagram {
           message.msg_iovlen = 1
           message.msg_control = control.isEmpty ? nil : control.baseAddress
           message.msg_controllen = control.count
-          while sendmsg(socket, &message, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT)) < 0 {
-            if errno != EINTR { return errno }
-          }
-          return nil
+          return body(&message)
         }
       }
     }

@@ -29,6 +29,7 @@ struct Baton: ParsableCommand {
   static func main() {
     // A reader that went away ends the program quietly, also where the parent ignored the signal (systemd does).
     signal(SIGPIPE, SIG_DFL)
+    if let status = MayDeploy.answer(CommandLine.arguments) { Glibc.exit(status) }
     do {
       if let failure = unknownCommand(CommandLine.arguments.dropFirst().first) { throw failure }
       var command = try parseAsRoot()

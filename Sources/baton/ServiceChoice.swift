@@ -63,10 +63,15 @@ struct ServiceChoice {
     entries("/etc/baton").filter { $0.hasSuffix(".toml") }.map { String($0.dropLast(5)) }
   }
 
-  /// Services whose supervisor answers; a socket left over by one that was killed does not.
-  static var running: [String] {
-    roots.flatMap { root in entries(root).filter { ControlClient.isAnswering("\(root)/\($0)/control") } }
+  /// Services whose supervisor answers, by name; a socket left over by one that was killed does not.
+  static var answering: [ServiceChoice] {
+    roots.flatMap { root in entries(root).sorted().map { ServiceChoice(name: $0, path: "\(root)/\($0)/control") } }
+      .filter { ControlClient.isAnswering($0.path) }
   }
+
+  private init(name: String, path: String) { (self.name, self.path) = (name, path) }
+
+  static var running: [String] { answering.compactMap(\.name) }
 
   static var known: [String] { Set(configured + running).filter { ServiceName(rawValue: $0) != nil }.sorted() }
 

@@ -12,6 +12,7 @@ enum Daemon {
 
   /// Returns the exit status of design §8.
   static func main(_ arguments: [String]) -> Int32 {
+    SharedHeap.use()
     if arguments == [DatabaseLeases.option] { return DatabaseLeasesProgram.run() }
     do throws(Arguments.Problem) {
       return run(try Arguments(arguments))
@@ -47,7 +48,7 @@ enum Daemon {
       switch SettingsReader.examine(file: arguments.settings, for: .supervisor) {
       case .failure(let errors):
         say(errors.text, to: STDERR_FILENO)
-        return 78
+        return errors.exitCode
       case .success(let reading):
         for warning in reading.warnings { say("\(warning)", to: STDERR_FILENO) }
         if arguments.isCheck { return 0 }

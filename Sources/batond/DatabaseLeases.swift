@@ -16,10 +16,13 @@ final class DatabaseLeases: LeaseStore {
   let news: Descriptor?
   private let talk: LineTalk
   private let patience: Duration
+  /// Until its first answer: it has to connect.
+  private var connecting: Duration?
 
   /// It is told the URL by its first line, where nobody else reads it.
   init(_ url: String, _ claimant: Claimant, _ patience: Duration) throws(StoreError) {
     self.patience = patience
+    connecting = LeaseTiming(timeToLive: claimant.timeToLive).connecting
     do {
       let (ours, theirs) = try Self.pair()
       let (newsOfOurs, newsOfTheirs) = try Self.pair()
@@ -53,8 +56,10 @@ final class DatabaseLeases: LeaseStore {
 
   func ask(_ exchange: ExchangeID, _ request: StoreRequest) throws(StoreError) -> StoreAnswer {
     try talk.send(LeaseWire.question(exchange, request))
-    guard let line = try talk.receive(within: patience) else {
-      throw StoreError("the helper for leases", "no answer for \(patience.milliseconds) ms")
+    let limit = patience + (connecting ?? .zero)
+    connecting = nil
+    guard let line = try talk.receive(within: limit) else {
+      throw StoreError("the helper for leases", "no answer for \(limit.milliseconds) ms")
     }
     guard let answer = LeaseWire.answer(line) else {
       throw StoreError("the helper for leases", "what it says is no answer")

@@ -1,4 +1,5 @@
 import ControlProtocol
+import JSON
 import Leases
 import LinuxSystem
 import Settings
@@ -32,6 +33,11 @@ extension StatusReport.Lease {
       token: view.token.map { Int(clamping: $0.number) },
       remaining: view.provenUntil.map { max(.zero, $0 - .now()) }, holder: view.holder?.label,
       holderToken: view.holder.map { Int(clamping: $0.token.number) },
+      holderRemaining: view.holder.map { max(.zero, $0.remaining - (BootInstant.now() - view.heardAt)) },
+      holderSeen: view.holder.map { _ in
+        WallTime(microseconds: clock.wallNow - (BootInstant.now() - view.heardAt).microseconds)
+      },
+      holderAlive: runtime.leases.isHolderAlive(view), timeToLive: runtime.leases.settings?.timeToLive,
       store: runtime.leases.settings?.store.shown ?? "-", storeError: runtime.leases.trouble?.why)
   }
 }

@@ -149,6 +149,9 @@ final class Service {
       runtime.start { [unowned self] outcome in
         if outcome.result == .done { listeners.closeUnclaimed() }
       }
+      if let end = runtime.uncountedEnd {
+        EndOfConnections.ask(loop, end) { [unowned self] in runtime.tellEnd($0) }
+      }
     }
     let status = try runtime.run()
     bridge.ended()
@@ -216,6 +219,7 @@ final class Service {
     let path = "\(directory)/lock"
     let file = try Descriptor.open(path, flags: O_RDWR | O_CREAT, mode: 0o644)
     guard flock(file.raw, LOCK_EX | LOCK_NB) == 0 else {
+      guard errno == EWOULDBLOCK else { throw SystemError("lock", path, errno: errno) }
       let holder = (try? readAll(file, path, limit: 256)).map { String(decoding: $0, as: UTF8.self) } ?? ""
       throw LockedError(service: name, holder: holder.isEmpty ? "unknown pid" : holder)
     }

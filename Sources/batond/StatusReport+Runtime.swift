@@ -32,7 +32,7 @@ extension StatusReport {
         Drain(
           generation: $0.generation, release: $0.release, since: clock.wall($0.since), until: clock.wall($0.cutAt),
           workers: $0.workers, connections: $0.connections)
-      }, connectionsCut: runtime.connectionsCut,
+      }, connectionsCut: runtime.cuts.connections, cutsUncounted: runtime.cuts.uncounted,
       liveReleases: Set(core.generations.values.compactMap { $0.plan.release }).sorted { $0.text < $1.text },
       leases: StatusReport.Lease.all(of: runtime, clock), warnings: runtime.warnings)
   }

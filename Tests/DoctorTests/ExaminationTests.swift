@@ -162,6 +162,33 @@ struct ExaminationTests {
     #expect(try Self.findings(settings: "\(lease)\n[leases]\nttl = \"20s\"") { $0.watchdog = .seconds(11) }.isEmpty)
   }
 
+  /// `check` knows what the doctor knows, and says whose word it is.
+  @Test func theWatchdogIsWhatSystemdHas() throws {
+    func warned(_ ttl: String, found: Duration?) throws -> String? {
+      let text = """
+        [service]
+        user = "root"
+        directory = "/"
+        [engine.robots]
+        command = ["/bin/true"]
+        lease = "robots"
+        [leases]
+        ttl = "\(ttl)"
+        """
+      let read = try SettingsReader.examine(Array(text.utf8), file: "demo.toml", isRoot: true).get()
+      let warnings = WatchdogHere.warnings(read, file: "demo.toml", unit: "baton@demo.service", found: found)
+      #expect(warnings.allSatisfy { $0.line == 8 && $0.file == "demo.toml" })
+      return warnings.first?.message
+    }
+    #expect(try warned("30s", found: nil) == nil)
+    #expect(try warned("30s", found: .seconds(17)) == nil)
+    #expect(try warned("30s", found: .seconds(18))?.hasSuffix("WatchdogSec= of baton@demo.service is 18s") == true)
+    #expect(try warned("30s", found: .zero)?.hasSuffix("WatchdogSec= of baton@demo.service is not set") == true)
+    #expect(try warned("20s", found: .seconds(11)) == nil, "a drop-in has made it shorter")
+    let unknown = try warned("20s", found: nil)
+    #expect(unknown?.contains("within 11.333") == true && unknown?.contains("baton doctor looks at it") == true)
+  }
+
   @Test func theWorstComesFirst() throws {
     let found = try Self.findings {
       $0.watchdog = nil

@@ -44,6 +44,24 @@ struct LeaseJudgementTests {
     #expect(found.first?.severity == .error && found.first?.what.contains("shop@b:1") == true)
   }
 
+  @Test func settingsThatMoveLeasesUnderWhatRunsAreSaid() throws {
+    let lease = StatusReport.Lease(
+      name: LeaseName(unchecked: "robots"), state: .held, since: Self.now, engines: [], works: true, token: 1,
+      remaining: nil, holder: nil, holderToken: nil, timeToLive: .seconds(30), store: "redis://h:6379/0",
+      storeError: nil)
+    func found(_ rest: String, lease name: String = "lease = \"robots\"") throws -> [Finding] {
+      let settings = try ExaminationTests.settings(
+        "[engine.robots]\ncommand = [\"/bin/true\"]\n\(name)\n\(rest)")
+      return LeaseJudgement(leases: [lease], settings: settings, now: Self.now).findings
+    }
+    #expect(try found("[redis]\nurl = \"redis://u:secret@h:6379/0\"").isEmpty, "another password is no other place")
+    let moved = try found("[redis]\nurl = \"redis://u:secret@other:6379/0\"")
+    #expect(moved.map(\.id) == ["lease-moved"] && moved.first?.what.contains("redis://other:6379/0") == true)
+    #expect(moved.first?.what.contains("secret") == false)
+    #expect(try found("[leases]\nttl = \"9s\"\n[redis]\nurl = \"redis://h:6379/0\"").map(\.id) == ["lease-moved"])
+    #expect(try found("[redis]\nurl = \"redis://other:6379/0\"", lease: "").isEmpty, "no engine has a lease any more")
+  }
+
   @Test func aLongWaitIsAMatterOfWhoHasIt() {
     let standby = Self.findings(.waiting, since: 301, holder: "shop@b:1")
     #expect(standby.map(\.id) == ["lease-waits"] && standby.first?.severity == .note)

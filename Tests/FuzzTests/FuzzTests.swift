@@ -10,7 +10,6 @@ import Vocabulary
 /// mended it belongs into Found/FORMAT.
 @Suite(.serialized) struct FuzzTests {
   private static let folder = #filePath.split(separator: "/").dropLast().reduce("") { "\($0)/\($1)" }
-  private static let inputs = 1_500
   /// Thousands of small messages take two seconds under a sanitizer on a busy machine; what has no end takes longer.
   private static let slowest = Duration.seconds(10)
 
@@ -28,7 +27,7 @@ import Vocabulary
     var mutator = Mutator(seed: seed, corpus: corpus)
     var current = try CurrentInput(of: format)
     var count = 0
-    while until.map({ Instant.now < $0 }) ?? (count < Self.inputs) {
+    while until.map({ Instant.now < $0 }) ?? (count < format.inputs) {
       let bytes = mutator.next()
       current.note(bytes)
       let began = Instant.now

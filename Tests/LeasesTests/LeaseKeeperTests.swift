@@ -70,6 +70,17 @@ import Vocabulary
     #expect(play.keeper.tenures.first?.provenUntil == play.now + .milliseconds(27_600))
   }
 
+  /// It may be another's by now, or in a moment: asked again, which renews it.
+  @Test func aGrantThatTookTooLongStartsNothing() {
+    var play = Play()
+    _ = play.send(.wanted(Self.robots))
+    play.now = play.now + .milliseconds(22_500)
+    let granted = play.answer(.granted(LeaseToken(4))) { if case .acquire = $0 { true } else { false } }
+    #expect(!granted.contains { if case .permit = $0 { true } else { false } })
+    #expect(
+      granted.contains { if case .ask(_, .acquire(Self.robots, above: LeaseToken(4))) = $0 { true } else { false } })
+  }
+
   @Test func afterASuspendTheEngineIsCutAtOnce() {
     var play = Play()
     _ = play.hold()
@@ -108,6 +119,29 @@ import Vocabulary
     #expect(play.send(.vacated(Self.robots)).contains(where: isRelease))
   }
 
+  /// It may be granted yet, by a store that is slow: what is sent later undoes it.
+  @Test func whatIsWantedNoMoreBeforeItCameIsGivenBack() {
+    var play = Play()
+    _ = play.send(.wanted(Self.robots))
+    let unwanted = play.send(.unwanted(Self.robots))
+    #expect(unwanted.contains { if case .ask(_, .release(Self.robots)) = $0 { true } else { false } })
+    let granted = play.answer(.granted(LeaseToken(4))) { if case .acquire = $0 { true } else { false } }
+    #expect(!granted.contains { if case .permit = $0 { true } else { false } })
+  }
+
+  /// Nobody starts beside an engine that takes its time to end because nothing was proven for a while.
+  @Test func aLeaseWhoseEngineIsEndingIsRenewed() {
+    var play = Play()
+    _ = play.hold()
+    #expect(play.wait(.milliseconds(22_500)).contains(.withdraw(Self.robots, .unproven)))
+    let asked = play.asked.last { if case .beat = $0.1 { true } else { false } }?.1
+    #expect(asked == .beat([Self.robots: LeaseToken(1)]))
+    let proven = play.keeper.tenures.first?.provenUntil
+    _ = play.beat(.renewed)
+    #expect(play.keeper.tenures.first.map { $0.provenUntil > proven ?? .zero } == true)
+    #expect(play.send(.vacated(Self.robots)).contains { if case .ask(_, .release) = $0 { true } else { false } })
+  }
+
   /// H5, H8: who waits is woken, and otherwise asks again when the holder's time is over.
   @Test func whoWaitsAsksWhenItIsTime() {
     var play = Play()
@@ -120,6 +154,20 @@ import Vocabulary
     let soon = Holder(owner: OwnerID("b"), label: "b", token: LeaseToken(9), remaining: .milliseconds(200))
     _ = play.answer(.heldBy(soon)) { if case .acquire = $0 { true } else { false } }
     #expect(play.wait(.milliseconds(400)).contains(where: isAcquire))
+  }
+
+  @Test func whoHasItIsToldOnceUntilItIsAnother() {
+    var play = Play()
+    var told: [OwnerID] = []
+    func look(_ holder: Holder) {
+      let said = play.answer(.heldBy(holder)) { if case .acquire = $0 { true } else { false } }
+      for case .announce(.waits(Self.robots, let holder)) in said { told.append(holder.owner) }
+      _ = play.wait(.seconds(5))
+    }
+    _ = play.send(.wanted(Self.robots))
+    let third = Holder(owner: OwnerID("c"), label: "c", token: LeaseToken(10), remaining: .seconds(12))
+    for holder in [Self.other, Self.other, Self.other, third, third, Self.other] { look(holder) }
+    #expect(told == [Self.other.owner, third.owner, Self.other.owner])
   }
 
   /// H14: a store that lost its memory may grant, but never with a token that was given out before.
@@ -149,6 +197,91 @@ import Vocabulary
     }
     #expect(told == 1)
     #expect(play.beat(.renewed).contains(.announce(.storeAnswersAgain)))
+  }
+
+  @Test func eachReasonOfAStoreInTroubleIsToldOnce() {
+    var play = Play()
+    var told: [String] = []
+    func hear(_ actions: [LeaseAction]) {
+      for case .announce(.storeFailed(let why)) in actions { told.append(why) }
+      if actions.contains(.announce(.storeAnswersAgain)) { told.append("answers") }
+    }
+    hear(play.send(.wanted(Self.robots)))
+    for turn in 0..<20 {
+      // It takes that this host is there, and gives no lease.
+      hear(play.answer(.beaten([:])) { if case .beat = $0 { true } else { false } })
+      guard let question = play.asked.last(where: { if case .acquire = $0.1 { true } else { false } }) else { break }
+      hear(play.send(.failed(question.0, turn == 0 ? "the connection was closed" : "a key is another program's")))
+      hear(play.wait(.seconds(4)))
+    }
+    #expect(Set(told) == ["the connection was closed", "a key is another program's"] && told.count == 2)
+    hear(play.answer(.granted(LeaseToken(9))) { if case .acquire = $0 { true } else { false } })
+    #expect(told.last == "answers")
+  }
+
+  /// Once for each wait, by a clock that counts a suspend too; whoever has it, and also when nobody answers.
+  @Test func aWaitOfFiveMinutesIsToldOnce() {
+    var play = Play()
+    let isTold = { (action: LeaseAction) in action == .announce(.waitsLong(Self.robots)) }
+    _ = play.send(.wanted(Self.robots))
+    _ = play.answer(.heldBy(Self.other)) { if case .acquire = $0 { true } else { false } }
+    #expect(!play.wait(.seconds(299)).contains(where: isTold))
+    #expect(play.keeper.nextDeadline.map { $0 <= play.now + .seconds(1) } == true, "it is woken for it")
+    #expect(play.wait(.seconds(1)).contains(where: isTold))
+    #expect(!play.wait(.seconds(3_600)).contains(where: isTold))
+    // One that came and went is waited for anew.
+    _ = play.wait(.milliseconds(3_200))
+    _ = play.answer(.granted(LeaseToken(12))) { if case .acquire = $0 { true } else { false } }
+    #expect(play.keeper.tenures.count == 1)
+    #expect(!play.wait(.seconds(400)).contains(where: isTold), "what is had is not waited for")
+    _ = play.send(.vacated(Self.robots))
+    _ = play.answer(.released) { if case .release = $0 { true } else { false } }
+    #expect(!play.wait(.seconds(299)).contains(where: isTold))
+    #expect(play.wait(.seconds(3)).contains(where: isTold))
+    // And what nobody wants is not.
+    _ = play.send(.unwanted(Self.robots))
+    _ = play.answer(.released) { if case .release = $0 { true } else { false } }
+    #expect(!play.wait(.seconds(3_600)).contains(where: isTold))
+  }
+
+  /// Whoever waits goes on waiting over an upgrade and over a crash.
+  @Test func aWaitThatIsTakenUpLastsSinceItBegan() throws {
+    let isTold = { (action: LeaseAction) in action == .announce(.waitsLong(Self.robots)) }
+    func taken(isTold: Bool) throws -> Play {
+      var old = Play()
+      _ = old.send(.wanted(Self.robots))
+      _ = old.answer(.heldBy(Self.other)) { if case .acquire = $0 { true } else { false } }
+      _ = old.wait(.seconds(isTold ? 400 : 200))
+      let wait = try #require(old.keeper.waits.first)
+      #expect(wait == Wait(lease: Self.robots, since: old.now - .seconds(isTold ? 400 : 200), isTold: isTold))
+      var play = Play()
+      play.now = old.now
+      play.keeper.resume(wait)
+      #expect(play.keeper.waits.isEmpty, "nobody wants it yet")
+      _ = play.send(.wanted(Self.robots))
+      play.keeper.resume(wait)
+      #expect(play.keeper.waits == [wait])
+      return play
+    }
+    var play = try taken(isTold: false)
+    #expect(!play.wait(.seconds(99)).contains(where: isTold))
+    #expect(play.wait(.seconds(1)).contains(where: isTold))
+    play = try taken(isTold: true)
+    #expect(!play.wait(.seconds(301)).contains(where: isTold), "said before")
+    _ = play.wait(.milliseconds(3_200))
+    _ = play.answer(.granted(LeaseToken(12))) { if case .acquire = $0 { true } else { false } }
+    #expect(play.keeper.waits.isEmpty)
+  }
+
+  /// Another margin counts at once; another time to live, which the store counts as well, is not taken over.
+  @Test func anotherMarginCountsAtOnce() {
+    var play = Play()
+    _ = play.hold()
+    play.keeper.adopt(LeaseTiming(timeToLive: .seconds(30), margin: .seconds(15)))
+    #expect(play.wait(.milliseconds(14_900)).allSatisfy { $0 != .withdraw(Self.robots, .unproven) })
+    #expect(play.wait(.milliseconds(100)).contains(.withdraw(Self.robots, .unproven)))
+    play.keeper.adopt(LeaseTiming(timeToLive: .seconds(300)))
+    #expect(play.keeper.timing.timeToLive == .seconds(30))
   }
 
   @Test func whoeverGoesAcquiresNothingMoreAndIsUnregistered() {

@@ -173,6 +173,36 @@ import Vocabulary
     #expect(Instant.monotonicNow() - start < .seconds(3))
   }
 
+  @Test func aConnectionThatNobodyTakesEndsAtItsOwnTimeOut() throws {
+    // A queue for one, which is full: what comes next is not answered at all.
+    let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+    defer { close(listener) }
+    var name = sockaddr_in()
+    name.sin_family = sa_family_t(AF_INET)
+    name.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+    var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+    try withUnsafeMutablePointer(to: &name) {
+      try $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        try #require(bind(listener, $0, size) == 0 && listen(listener, 0) == 0 && getsockname(listener, $0, &size) == 0)
+      }
+    }
+    let waiting = (0..<3).map { _ in
+      let connection = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue), 0)
+      withUnsafePointer(to: &name) {
+        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { _ = connect(connection, $0, size) }
+      }
+      return connection
+    }
+    defer { for connection in waiting { close(connection) } }
+    var question = WebQuestion(url: "http://127.0.0.1:\(UInt16(bigEndian: name.sin_port))/")
+    question.connectTimeout = .milliseconds(200)
+    question.timeout = .seconds(20)
+    let start = Instant.monotonicNow()
+    let report = Web.ask(question)
+    #expect(report.failure == "no connection within 200ms", "\(report)")
+    #expect(Instant.monotonicNow() - start < .seconds(10))
+  }
+
   @Test func aTrickleEndsAtTheTimeOut() {
     let server = StubServer { exchange in
       exchange.write("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")

@@ -76,15 +76,6 @@ import Vocabulary
     #expect(!errors.contains { $0.contains("secret") })
   }
 
-  /// What stands still is ended by systemd before another may start it.
-  @Test func aShortTimeNeedsAShortWatchdog() throws {
-    let warned = try fixture.warnings(fixture.minimal(engine: "lease = \"a\"", rest: "[leases]\nttl = \"20s\""))
-    #expect(
-      warned.contains { $0.contains("7:7:") && $0.contains("within 11.333") && $0.contains("WatchdogSec=") },
-      "\(warned)")
-    #expect(!(try fixture.warnings(fixture.minimal(engine: "lease = \"a\"")).contains { $0.contains("WatchdogSec") }))
-  }
-
   @Test func warnings() throws {
     let unused = try fixture.warnings(fixture.minimal(rest: "[redis]\nurl = \"redis://h\""))
     #expect(unused.contains { $0.contains("6:2:") && $0.contains("no engine has a lease") }, "\(unused)")

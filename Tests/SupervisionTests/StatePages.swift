@@ -25,12 +25,7 @@ import Vocabulary
   }
 
   @Test func change() throws {
-    let page = walk(Self.worlds, depth: 17) { phase in
-      switch phase {
-      case .new, .steady, .changing: phase.name
-      case .stopping, .ended: "stopping"
-      }
-    }.page(
+    let page = Self.tables.change.page(
       title: "Change",
       about: """
         A generation is put in place of another (*handover*), as the *first*, or after an interruption (*restart*). Until
@@ -48,12 +43,7 @@ import Vocabulary
   }
 
   @Test func shutdown() throws {
-    let page = walk(Self.worlds.filter { $0.limits.stops > 0 }, depth: 17) { phase in
-      switch phase {
-      case .new, .steady, .changing: "running"
-      case .stopping, .ended: phase.name
-      }
-    }.page(
+    let page = Self.tables.shutdown.page(
       title: "Shutdown",
       about: """
         Stages in their order, each with its slice and what earlier ones left of theirs. *ending*: its engines end, those
@@ -82,13 +72,37 @@ import Vocabulary
     compare("upgrade", page)
   }
 
+  @Test func recovery() throws {
+    let page = Self.walk(RecoveryPage.worlds) { RecoveryPage.name($0) }.page(
+      title: "Recovery",
+      about: """
+        After a crash an address came back with two listeners, and clients wait in both. What served is started on the one
+        that clients meet; the other is asked for what it holds, and what waits there is served by the same generation
+        started *again*, in a handover. An engine that never runs twice first empties the queue it has (*quietingOld*) and
+        then changes over. Seen from the address: the steps of the change are those of the page Change.
+        """, order: RecoveryPage.order)
+    compare("recovery", page)
+  }
+
+  @Test func recycling() throws {
+    let page = Self.walk(RecyclingPage.worlds) { RecyclingPage.name($0) }.page(
+      title: "Recycling",
+      about: """
+        A worker that is well is replaced, for its memory, its age or its number of requests. In an engine one at a time,
+        only while all are at work and nothing else is under way; the successor starts beside the one it relieves, and of an
+        engine that never runs twice after it. Seen from the engine of the serving generation.
+        """, order: RecyclingPage.order)
+    compare("recycling", page)
+  }
+
   @Test func steering() throws {
     compare("steering", SteeringPage.text())
   }
 
   // MARK: Walks
 
-  /// Those of recycling, recovery and leases change no step of these pages, and are too large to be walked to the end.
+  /// Those of recycling, recovery and leases change no step of these pages, and are too large to be walked to the end:
+  /// smaller ones have pages of their own.
   private static let worlds = Search.worlds.filter { world in
     let limits = world.limits
     return limits.recycles + limits.recoveries + limits.permits == 0
@@ -148,26 +162,52 @@ import Vocabulary
     return core.nextDeadline == nil ? all : all + [.tick]
   }
 
-  private func walk(_ worlds: [Search.World], depth: Int, _ name: (Supervisor.Phase) -> String) -> StateTable {
+  /// Both from one walk: it is the longest of all.
+  private static let tables: (change: StateTable, shutdown: StateTable) = {
+    var change = StateTable()
+    var shutdown = StateTable()
+    for world in worlds {
+      walk(world) { before, event, after in
+        change.saw(changeName(before), event.name, changeName(after))
+        if world.limits.stops > 0 { shutdown.saw(shutdownName(before), event.name, shutdownName(after)) }
+      }
+    }
+    return (change, shutdown)
+  }()
+
+  private static func changeName(_ core: Supervisor) -> String {
+    switch core.phase {
+    case .new, .steady, .changing: core.phase.name
+    case .stopping, .ended: "stopping"
+    }
+  }
+
+  private static func shutdownName(_ core: Supervisor) -> String {
+    switch core.phase {
+    case .new, .steady, .changing: "running"
+    case .stopping, .ended: core.phase.name
+    }
+  }
+
+  private static func walk(_ worlds: [Search.World], _ name: (Supervisor) -> String) -> StateTable {
     var table = StateTable()
-    for world in worlds { walk(world, depth: depth, name, &table) }
+    for world in worlds {
+      walk(world) { before, event, after in table.saw(name(before), event.name, name(after)) }
+    }
     return table
   }
 
-  /// To a fixed depth, so that the page does not hang on the order of the walk. Of states that look alike to a reader
-  /// one is walked on from.
-  private func walk(
-    _ world: Search.World, depth: Int, _ name: (Supervisor.Phase) -> String, _ table: inout StateTable
-  ) {
+  /// To the end. Of states that look alike to a reader one is walked on from.
+  private static func walk(_ world: Search.World, saw: (Supervisor, Event, Supervisor) -> Void) {
     var level = [Maze(plans: world.plans, limits: world.limits)]
     var seen = Set(level.map(\.look))
     while !level.isEmpty {
       var next: [Maze] = []
       for state in level {
-        for event in state.moves.sorted(by: { "\($0)" < "\($1)" }) {
+        for event in state.movesInOrder {
           var after = state
           guard after.go(event) == nil else { continue }
-          table.saw(name(state.core.phase), event.name, name(after.core.phase))
+          saw(state.core, event, after.core)
           if seen.insert(after.look).inserted { next.append(after) }
         }
       }
@@ -184,6 +224,9 @@ import Vocabulary
 }
 
 extension Maze {
+  /// The same in every run.
+  var movesInOrder: [Event] { moves.map { ("\($0)", $0) }.sorted { $0.0 < $1.0 }.map(\.1) }
+
   /// What a reader of the pages tells apart.
   struct Look: Hashable {
     let phase: String

@@ -57,6 +57,20 @@ import Testing
     #expect(try manager.nextText() == "FDSTOREREMOVE=1\nFDNAME=http.3\n")
   }
 
+  /// systemd, which takes what comes in its order, does not keep one descriptor under two names.
+  @Test func aRenamedDescriptorIsForgottenUnderItsOldNameFirst() throws {
+    let manager = try MockSocket()
+    let client = try NotifyClient(address: manager.path)
+    #expect(client.renameDescriptor(manager.descriptor, from: "http.3", to: "http.4", poll: false) == nil)
+    #expect(try manager.nextText() == "FDSTOREREMOVE=1\nFDNAME=http.3\n")
+    let message = try #require(try manager.next())
+    defer { for raw in message.descriptors { close(raw) } }
+    #expect(String(decoding: message.bytes, as: UTF8.self) == "FDSTORE=1\nFDNAME=http.4\nFDPOLL=0\n")
+    #expect(message.descriptors.count == 1)
+    #expect(client.renameDescriptor(manager.descriptor, from: "a:b", to: "http.4") != nil)
+    #expect(try manager.next() == nil)
+  }
+
   @Test(arguments: ["", "a:b", "a\\b", "a\nb", "ä", String(repeating: "n", count: 256)])
   func namesTheManagerWouldNotTakeAreRefusedHere(name: String) throws {
     let manager = try MockSocket()

@@ -34,6 +34,9 @@ int cl_pipe(int ends[2]);
 /// fallocate(2): room on the disk for the first `size` bytes, the file's length unchanged.
 int cl_reserve(int fd, int64_t size);
 
+/// M_ARENA_MAX of mallopt(3): threads share one heap from now on.
+void cl_share_one_heap(void);
+
 /// memfd_create(2), close-on-exec.
 int cl_memory_file(const char *name);
 /// As cl_memory_file(), one that can be sealed.

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 
 /// An address of AF_INET (4 bytes), AF_INET6 (16) or AF_UNIX (`path`, NUL-terminated).
@@ -27,6 +28,10 @@ int cl_accept(int listener);
 int cl_peer_credentials(int fd, int32_t *pid, uint32_t *uid, uint32_t *gid);
 /// sendmsg(2) with one descriptor beside the bytes (SCM_RIGHTS); never SIGPIPE.
 ssize_t cl_send_with(int fd, const void *bytes, size_t length, int passed);
+
+/// sendmmsg(2) of two, without waiting: a process that is killed has sent both or none, unless the receiver's queue was full
+/// between them. How many were sent, or -1; never SIGPIPE.
+int cl_send_both(int fd, const struct msghdr *first, const struct msghdr *second);
 /// recvmsg(2). `passed` gets the first descriptor that came, close-on-exec, or -1; others are closed.
 ssize_t cl_receive_with(int fd, void *bytes, size_t length, int *passed);
 int cl_set_option(int fd, int level, int name, int value);
@@ -50,6 +55,14 @@ int cl_attach_steering(int fd, const struct cl_instruction *program, size_t coun
 int cl_shut_door(int fd);
 int cl_open_door(int fd);
 
+/// SO_ATTACH_FILTER and SO_DETACH_FILTER: what the program answers 0 to is thrown away before it is in the queue.
+int cl_attach_filter(int fd, const struct cl_instruction *program, size_t count);
+int cl_detach_filter(int fd);
+/// How many instructions the filter has that is there; 0: there is none, or it cannot be read.
+int cl_filter_length(int fd);
+/// SK_MEMINFO_DROPS of SO_MEMINFO: what was thrown away at this socket since it was made; -1: the kernel does not say.
+int64_t cl_dropped(int fd);
+
 /// One socket as sock_diag(7) shows it.
 struct cl_socket_entry {
   int family;
@@ -60,6 +73,8 @@ struct cl_socket_entry {
   /// For a listener: connections waiting to be accepted.
   uint32_t queued;
   uint8_t state;
+  /// Of one that has ended and is kept for a while (TIME_WAIT, or FIN_WAIT2 without a process): for how many ms yet; else 0.
+  uint32_t kept_ms;
   /// The cgroup it was made in, by the number of its directory; 0 where the kernel does not say.
   uint64_t cgroup;
 };

@@ -27,10 +27,8 @@ struct PlainActivation {
     if operation.effects.mode == .act { try refuseUnusable(before) }
     let releases = Releases(operation.layout, DurableFiles(operation.effects, operation: operation.id))
     try asFailure { () throws(SystemError) in try releases.point(to: release) }
-    if !isBack {
-      operation.facts.isExposed = true
-      try operation.recordFacts()
-    }
+    // Not on the disk yet: as long as `current` names the release, that says it. On the way back ``ReturnedPointer`` does.
+    if !isBack { operation.facts.isExposed = true }
     try activate(from: before, isBack: isBack)
   }
 
@@ -92,7 +90,7 @@ struct PlainActivation {
   private func perform(_ verb: UnitVerb, _ before: UnitState?, forgets: Bool) throws(StepFailure) {
     let state = if let before { before } else { try look() }
     let limit = limit(state)
-    let result = try asked(keeps: false) { (bus) throws(BusError) in
+    let result = try asked(mayRepeat: false) { (bus) throws(BusError) in
       // Where that is not allowed, or there is nothing to forget, the job says how it went.
       if forgets { try? bus.resetFailed(unit.name) }
       return try bus.perform(verb, unit.name, within: limit)
@@ -118,13 +116,20 @@ struct PlainActivation {
   private func prove(_ verb: UnitVerb, _ before: UnitState, since begun: UInt64) throws(StepFailure) {
     let up = Instant.monotonicNow() + Self.patienceToComeUp
     let renewed = Instant.monotonicNow() + Self.patienceToRenew
+    // Asked once it listens or has had its time, systemd's answer shows that it came up and that it stays.
+    var hasSettled = verb == .restart && Self.settles(before.type) && !before.cgroup.isEmpty
+    if hasSettled { settle(before.cgroup, since: begun) }
     while true {
       let now = try state(mustRunAfter: verb)
       if now.active == "active", now.mainPID != 0 || now.cgroup.isEmpty {
         let isNew =
           now.mainPID != before.mainPID || now.invocation != before.invocation
           || ProcessAge.hasYounger(than: begun, in: now.cgroup)
-        if isNew { return try stays(now, verb, since: begun) }
+        if isNew {
+          let isSame = now.cgroup == before.cgroup && now.type == before.type
+          if hasSettled, isSame, now.restarts == 0 { return }
+          return try stays(now, verb, since: begun)
+        }
         guard Instant.monotonicNow() < renewed else {
           throw StepFailure(
             .failed,
@@ -133,6 +138,7 @@ struct PlainActivation {
         }
       }
       guard Instant.monotonicNow() < up else { throw failed("\(unit.name) did not come up: \(now.text)") }
+      hasSettled = false
       try operation.wait(until: .monotonicNow() + .milliseconds(50), ignoringAbort: true)
     }
   }
@@ -144,22 +150,26 @@ struct PlainActivation {
   private static let settling = Duration.milliseconds(300)
 
   /// Types that say themselves when they are ready are believed.
-  ///
-  /// Where no process is left from before the wish, it need not stay as long: once it listens where it will be asked it has
-  /// read what it reads, and the health check judges the rest.
+  private static func settles(_ type: String) -> Bool { ["simple", "exec", "idle"].contains(type) }
+
   private func stays(_ first: UnitState, _ verb: UnitVerb, since begun: UInt64) throws(StepFailure) {
-    guard ["simple", "exec", "idle"].contains(first.type) else { return }
-    let settled = Instant.monotonicNow() + Self.settling
-    let urls = operation.deploy.health.checks.map(\.url)
-    while .monotonicNow() < settled {
-      if ListeningUnit.isListening(urls, in: first.cgroup), !ProcessAge.hasOlder(than: begun, in: first.cgroup) {
-        break
-      }
-      try operation.wait(until: min(settled, .monotonicNow() + .milliseconds(3)), ignoringAbort: true)
-    }
+    guard Self.settles(first.type) else { return }
+    settle(first.cgroup, since: begun)
     let now = try state(mustRunAfter: verb)
     if now.active != "active" || now.restarts > first.restarts {
       throw failed("\(unit.name) does not stay up after \(verb.rawValue): \(now.text)")
+    }
+  }
+
+  /// Where no process is left from before the wish, it need not stay as long: once it listens where it will be asked it has
+  /// read what it reads, and the health check judges the rest. Nobody tells of that, and finding out costs less than what
+  /// is waited for.
+  private func settle(_ cgroup: String, since begun: UInt64) {
+    let urls = operation.deploy.health.checks.map(\.url)
+    let settled = Instant.monotonicNow() + Self.settling
+    while .monotonicNow() < settled {
+      if ListeningUnit.isListening(urls, in: cgroup), !ProcessAge.hasOlder(than: begun, in: cgroup) { return }
+      try? operation.wait(until: min(settled, .monotonicNow() + .milliseconds(1)), ignoringAbort: true)
     }
   }
 
@@ -193,15 +203,15 @@ struct PlainActivation {
   }
 
   private func look() throws(StepFailure) -> UnitState {
-    try asked(keeps: true) { (bus) throws(BusError) in try UnitState(of: unit.name, bus) }
+    try asked(mayRepeat: true) { (bus) throws(BusError) in try UnitState(of: unit.name, bus) }
   }
 
-  /// `keeps`: nothing but questions is in `body`, and they may be asked again over a new connection.
+  /// `mayRepeat`: nothing but questions is in `body`, and they may be asked again over a new connection.
   private func asked<Answer>(
-    keeps: Bool, _ body: (SystemBus) throws(BusError) -> Answer
+    mayRepeat: Bool, _ body: (SystemBus) throws(BusError) -> Answer
   ) throws(StepFailure) -> Answer {
     do throws(BusError) {
-      return try bus.with(keeps: keeps, body)
+      return try bus.with(mayRepeat: mayRepeat, body)
     } catch {
       throw StepFailure(
         .failed, "cannot \(error.attempt): \(error.message)", next: error.remedy,
@@ -210,7 +220,8 @@ struct PlainActivation {
   }
 }
 
-/// One connection for the questions of one activation: making one takes as long as all that is asked over it.
+/// One connection for one activation: making one takes as long as all that is asked over it. One that heard of jobs may go
+/// on hearing of them (systemd's own socket has no matches); when its queue is full another one takes its place.
 private final class KeptBus {
   private let address: SystemBus.Address
   private var connection: SystemBus?
@@ -218,17 +229,16 @@ private final class KeptBus {
   init(_ address: SystemBus.Address) { self.address = address }
 
   func with<Answer>(
-    keeps: Bool, _ body: (SystemBus) throws(BusError) -> Answer
+    mayRepeat: Bool, _ body: (SystemBus) throws(BusError) -> Answer
   ) throws(BusError) -> Answer {
     let kept = connection
     let bus = if let kept { kept } else { try SystemBus(address) }
-    // A connection over which jobs were listened for goes on hearing of all of them.
-    connection = keeps ? bus : nil
+    connection = bus
     do throws(BusError) { return try body(bus) } catch {
       connection = nil
       // It may have been cut off since, which says nothing of the unit.
-      guard error.name == nil, keeps, kept != nil else { throw error }
-      return try with(keeps: keeps, body)
+      guard error.name == nil, mayRepeat, kept != nil else { throw error }
+      return try with(mayRepeat: mayRepeat, body)
     }
   }
 }

@@ -25,21 +25,13 @@ struct PreparedPointer {
           throw SystemError("replace the \(facts.kind.noun)", operation.layout.current, errno: EEXIST)
         }
       }
-      try operation.effects.perform(.symlink, "\(path) -> \(target)") { () throws(SystemError) in
-        unlink(path)
-        try retrying("link", path) { symlink(target, path) }
-      }
+      try files.makeSymlink(path, to: target)
       try files.syncDirectory(operation.layout.directory)
     }
   }
 
   func commit() throws(StepFailure) {
-    try asFailure { () throws(SystemError) in
-      try operation.effects.perform(.rename, operation.layout.current) { () throws(SystemError) in
-        try retrying("rename to", operation.layout.current) { Glibc.rename(path, operation.layout.current) }
-      }
-      try files.syncDirectory(operation.layout.directory)
-    }
+    try asFailure { () throws(SystemError) in try files.rename(path, over: operation.layout.current) }
   }
 
   /// Nothing is left of it.

@@ -54,9 +54,7 @@ package enum AdoptionUndo {
   ///
   /// - Throws: `refused` where nothing was adopted, or a later release runs.
   package static func run(_ make: (OperationID) -> Operation, _ layout: Layout) throws(StepFailure) -> Adoption {
-    guard var record = try Adoption.read(layout) else {
-      throw StepFailure(.refused, "nothing was adopted in \(layout.directory)")
-    }
+    guard var record = try Adoption.read(layout) else { throw nothing(layout) }
     let operation = make(record.operation)
     let current = currentRelease(layout)
     guard current == record.release || (current == nil && record.isUndoing) || !isLink(record.tree) else {
@@ -69,6 +67,10 @@ package enum AdoptionUndo {
     try takeBackWord(operation)
     try AdoptionSteps.undoAll(operation)
     return record
+  }
+
+  package static func nothing(_ layout: Layout) -> StepFailure {
+    StepFailure(.refused, "nothing was adopted in \(layout.directory)")
   }
 
   /// From here on its records do not call the release good any more. They may be gone, after many operations.

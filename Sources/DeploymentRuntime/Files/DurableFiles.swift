@@ -26,7 +26,7 @@ package struct DurableFiles {
         throw error
       }
     }
-    try moveIntoPlace(temporary, path)
+    try rename(temporary, over: path)
   }
 
   private static func writeAndSync(_ bytes: [UInt8], _ path: String, _ mode: UInt32) throws(SystemError) {
@@ -46,16 +46,22 @@ package struct DurableFiles {
       throw SystemError("replace the \(facts.kind.noun)", path, errno: EEXIST)
     }
     let temporary = TemporaryName.beside(path, operation)
-    try effects.perform(.symlink, "\(temporary) -> \(target)") { () throws(SystemError) in
-      unlink(temporary)
-      try retrying("link", temporary) { symlink(target, temporary) }
-    }
-    try moveIntoPlace(temporary, path)
+    try makeSymlink(temporary, to: target)
+    try rename(temporary, over: path)
   }
 
-  private func moveIntoPlace(_ temporary: String, _ path: String) throws(SystemError) {
+  /// Under a name of ours, in place of what is there; not synced.
+  func makeSymlink(_ path: String, to target: String) throws(SystemError) {
+    try effects.perform(.symlink, "\(path) -> \(target)") { () throws(SystemError) in
+      unlink(path)
+      try retrying("link", path) { symlink(target, path) }
+    }
+  }
+
+  /// In place of what is there, durably; both are in one directory.
+  func rename(_ from: String, over path: String) throws(SystemError) {
     try effects.perform(.rename, path) { () throws(SystemError) in
-      try retrying("rename to", path) { Glibc.rename(temporary, path) }
+      try retrying("rename to", path) { Glibc.rename(from, path) }
     }
     try syncDirectory(parentDirectory(of: path))
   }

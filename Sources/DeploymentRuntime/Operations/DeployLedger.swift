@@ -97,7 +97,9 @@ package final class DeployLedger {
 
   // MARK: Writing
 
-  /// Brings the records of one operation to `lines`; on the disk when it returns nil.
+  /// Brings the records of one operation to `lines`; on the disk when it returns nil, unless the last of them is of a step
+  /// that is under way: the log has that on the disk, a crash leaves the ledger whole without it, as it does before each
+  /// write, and what is written next takes it along.
   package func write(_ lines: [LogLine]) -> StepFailure? {
     guard let summary = OperationSummary(lines.map { ($0.time, $0.entry) }), let last = lines.last else { return nil }
     guard let database else { return nil }
@@ -105,6 +107,8 @@ package final class DeployLedger {
     do throws(LedgerWriteError) {
       try effects.perform(.record, subject) { () throws(LedgerWriteError) in
         do throws(SQLiteError) {
+          // Source: https://www.sqlite.org/pragma.html#pragma_synchronous, NORMAL under WAL.
+          try database.run("PRAGMA synchronous = \(last.entry.isUnderWay ? "NORMAL" : "FULL")")
           try database.transaction { () throws(SQLiteError) in try put(database, summary, lines) }
         } catch {
           throw LedgerWriteError(detail: error.detail)
@@ -206,4 +210,14 @@ private struct LedgerWriteError: InjectableError {
   var detail: String
   init(detail: String) { self.detail = detail }
   init(injected errno: Int32, into effect: Effect) { detail = SystemError(injected: errno, into: effect).description }
+}
+
+extension Entry {
+  /// Of a step that has begun and is not done.
+  fileprivate var isUnderWay: Bool {
+    switch self {
+    case .intends, .knows: true
+    case .began, .did, .turned, .undid, .couldNotUndo, .resumed, .ended: false
+    }
+  }
 }

@@ -14,7 +14,6 @@ package final class Executor {
   private var lock: OperationLock?
   private let patience: Duration
   private let ledger: DeployLedger?
-  private var kind: Intent.Kind = .deploy
   private var isAbortTold = false
   private var isLedgerSilent = false
 
@@ -29,7 +28,6 @@ package final class Executor {
   /// From the first record to the outcome. In a plan nothing is recorded and nothing undone.
   package func run(_ intent: Intent) -> OperationOutcome {
     var machine = Deploy(intent)
-    kind = intent.kind
     if let missing = intent.steps.first(where: { assembly.steps[$0] == nil && $0 != .lock && $0 != .markGood }) {
       return refusal(StepFailure(.refused, "there is no \(missing.rawValue) in this operation"))
     }
@@ -83,7 +81,7 @@ package final class Executor {
     defer { operation.recorder = nil }
     var actions = first[...]
     while let action = actions.popFirst() {
-      guard let event = perform(action) else { continue }
+      guard let event = perform(action, of: machine.intent) else { continue }
       if isAbortAsked { actions += machine.handle(.abortAsked, at: .monotonicNow()) }
       actions += machine.handle(event, at: .monotonicNow())
     }
@@ -102,10 +100,10 @@ package final class Executor {
     return isAbortTold
   }
 
-  private func perform(_ action: DeployAction) -> DeployEvent? {
+  private func perform(_ action: DeployAction, of intent: Intent) -> DeployEvent? {
     switch action {
     case .record(let entry): return record(entry)
-    case .run(let step): return run(step)
+    case .run(let step): return run(step, of: intent)
     case .interrupt: return nil  // It polls the same descriptor.
     case .undo(let step): return undo(step)
     case .restore: return restore()
@@ -122,7 +120,7 @@ package final class Executor {
 
   // MARK: Steps
 
-  private func run(_ step: Step) -> DeployEvent {
+  private func run(_ step: Step, of intent: Intent) -> DeployEvent {
     do throws(StepFailure) {
       try assembly.hooks?.before(step, operation)
       if step == .lock {
@@ -134,7 +132,7 @@ package final class Executor {
       return .done(step, operation.facts)
     } catch {
       // A plan goes on as far as it can see, to show all that is in the way.
-      if operation.effects.mode == .plan, seesOn(after: step), error.kind != .aborted {
+      if operation.effects.mode == .plan, seesOn(after: step, of: intent), error.kind != .aborted {
         operation.findings.refusals.append(error)
         return .done(step, operation.facts)
       }
@@ -143,7 +141,7 @@ package final class Executor {
   }
 
   /// Without what fetch brings nothing can be said of what follows, nor without a tree that can be adopted.
-  private func seesOn(after step: Step) -> Bool { step != .fetch && kind != .adopt }
+  private func seesOn(after step: Step, of intent: Intent) -> Bool { step != .fetch && intent.kind != .adopt }
 
   private func undo(_ step: Step) -> DeployEvent {
     // In a plan nothing was done.
@@ -232,9 +230,12 @@ package final class Executor {
 }
 
 /// What `current` names, if it names a release of this service.
-package func currentRelease(_ layout: Layout) -> ReleaseID? {
+package func currentRelease(_ layout: Layout) -> ReleaseID? { releaseNamed(by: layout.current, layout) }
+
+/// As ``currentRelease(_:)``, of a link that lies beside `current`.
+func releaseNamed(by link: String, _ layout: Layout) -> ReleaseID? {
   var buffer = [CChar](repeating: 0, count: 4_096)
-  let count = readlink(layout.current, &buffer, buffer.count)
+  let count = readlink(link, &buffer, buffer.count)
   guard count > 0, count < buffer.count else { return nil }
   let target = String(decoding: buffer.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self)
   let prefix = target.hasPrefix("/") ? "\(layout.releases)/" : "releases/"

@@ -67,7 +67,8 @@ struct Mirror {
 
   func has(_ commit: String) throws(StepFailure) -> Bool {
     guard (try? FileFacts.ifPresent(path)) != nil else { return false }
-    return try git.ask(["cat-file", "-e", "\(commit)^{commit}"]).hasSucceeded
+    // Quiet about one that is not there: that is no error.
+    return try git.ask(["rev-parse", "--quiet", "--verify", "\(commit)^{commit}"]).hasSucceeded
   }
 
   /// Fetches one commit that no branch or tag may lead to; whether a server gives it is its own matter.

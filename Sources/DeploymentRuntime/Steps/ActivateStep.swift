@@ -40,18 +40,21 @@ package struct ActivateStep: OperationStep {
   package func undo(_ operation: Operation) throws(StepFailure) {
     guard let release = operation.facts.release else { return }
     try PreparedPointer(operation: operation, release: release).withdraw()
-    let current = currentRelease(operation.layout)
+    let pointer = ReturnedPointer(operation: operation, release: release, unit: unit.name)
     let previous = operation.facts.previous
-    let hasMoved = current == release && previous != release
-    if hasMoved { try pointBack(operation, previous) }
-    if operation.isBooting { return }
-    do throws(StepFailure) {
-      try serveAgain(previous, instead: release, hasMoved, operation)
-    } catch {
-      // It serves on, and is to be whole.
-      if hasMoved, previous == nil { try? point(operation, to: release) }
-      throw error
+    let isNamed = currentRelease(operation.layout) == release && previous != release
+    if isNamed { try pointer.move(to: previous) }
+    let hasMoved = isNamed || pointer.isMoved
+    if !operation.isBooting {
+      do throws(StepFailure) {
+        try serveAgain(previous, instead: release, hasMoved, operation)
+      } catch {
+        // It serves on, and is to be whole.
+        if hasMoved, previous == nil { try? point(operation, to: release) }
+        throw error
+      }
     }
+    pointer.clear()
   }
 
   private func serveAgain(
@@ -77,14 +80,6 @@ package struct ActivateStep: OperationStep {
   private func point(_ operation: Operation, to release: ReleaseID) throws(StepFailure) {
     let releases = Releases(operation.layout, DurableFiles(operation.effects, operation: operation.id))
     try asFailure { () throws(SystemError) in try releases.point(to: release) }
-  }
-
-  private func pointBack(_ operation: Operation, _ previous: ReleaseID?) throws(StepFailure) {
-    guard let previous else {
-      let files = DurableFiles(operation.effects, operation: operation.id)
-      return try asFailure { () throws(SystemError) in try files.remove(operation.layout.current) }
-    }
-    try point(operation, to: previous)
   }
 
   // MARK: The supervisor

@@ -96,7 +96,8 @@ package final class FetchStep: OperationStep {
     work.known = outcome.known
     (work.donor, work.linked) = (donor, outcome.linked)
     let same = donor == nil ? "" : ", \(outcome.linked.count) of them as in the release before"
-    operation.audience.note("\(outcome.files.count) files\(same)")
+    let count = outcome.files.count
+    operation.audience.note("\(count) file\(count == 1 ? "" : "s")\(same)")
   }
 
   /// Says what would be fetched, of what the mirror already has and the repository says.

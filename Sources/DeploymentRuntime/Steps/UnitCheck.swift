@@ -24,9 +24,6 @@ package struct UnitCheck {
             .refused, "systemd has no unit \(name) (\(state))",
             next: "unit in [deploy] names the one that runs the service; systemctl status \(name)"))
       }
-      if try bus.boolean(.unit("NeedDaemonReload"), of: unit) {
-        return .weak("\(name) was changed on the disk since systemd read it: systemctl daemon-reload")
-      }
       return try judge(operation, name, unit, bus)
     } catch {
       if isAnswering() { return .fine("the supervisor answers; systemd does not") }
@@ -41,13 +38,19 @@ package struct UnitCheck {
   private func judge(
     _ operation: Operation, _ name: String, _ unit: UnitPath, _ bus: SystemBus
   ) throws(BusError) -> PreflightStep.Finding {
-    if let gap = try BootOrder.gap(name, unit, bus) { return .weak("\(gap.what): \(gap.remedy)") }
+    var doubts: [String] = []
+    if try bus.boolean(.unit("NeedDaemonReload"), of: unit) {
+      doubts.append("\(name) was changed on the disk since systemd read it: systemctl daemon-reload")
+    }
+    if let gap = try BootOrder.gap(name, unit, bus) { doubts.append("\(gap.what): \(gap.remedy)") }
     let active = try bus.string(.unit("ActiveState"), of: unit)
     let budget = try bus.long(.service("TimeoutStopUSec"), of: unit)
     let stop = budget == .max ? "as long as it likes" : "\(budget / 1_000_000) s at most"
     if budget == .max, operation.deploy.activation == .restart {
-      return .weak("\(name) is \(active) and may stop \(stop): a restart may hang (TimeoutStopSec=)")
+      doubts.append("\(name) is \(active) and may stop \(stop): a restart may hang (TimeoutStopSec=)")
     }
+    // None of them hides another.
+    guard doubts.isEmpty else { return .weak(doubts.joined(separator: "; ")) }
     return .fine("\(name) is \(active), and stops in \(stop)")
   }
 }

@@ -7,8 +7,9 @@ package struct Leftovers: Sendable {
   package private(set) var found: [ProcessName] = []
   /// Still there when the time was up: in the kernel's hands, such as a disk that does not answer.
   package private(set) var left: [ProcessName] = []
-  /// That were cut by it.
-  package private(set) var connections = 0
+  /// That were cut by it; nil: they could not be counted.
+  package private(set) var connections: Int? = 0
+  package private(set) var uncounted: SystemError?
 
   /// Ends them and waits until they have ended, for at most `limit`: not for the loop.
   /// `marker` begins an environment entry that only this service's workers have.
@@ -23,7 +24,9 @@ package struct Leftovers: Sendable {
     func count(_ pids: [Int32]) {
       let taken = census ?? ConnectionCensus(of: addresses)
       census = taken
-      leftovers.connections += taken.count(heldBy: pids)
+      leftovers.uncounted = taken.failure
+      let count = taken.count(heldBy: pids)
+      leftovers.connections = count.flatMap { count in leftovers.connections.map { $0 + count } }
     }
     for cgroup in cgroups where !cgroup.isEmpty {
       let members = cgroup.members()

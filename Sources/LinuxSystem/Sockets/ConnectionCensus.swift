@@ -6,25 +6,38 @@ package import Vocabulary
 /// be told. Source: sock_diag(7), proc(5) on /proc/net/unix and /proc/PID/fd.
 package struct ConnectionCensus {
   private let inodes: Set<UInt64>
+  /// Why what was found is not the whole, which then is not to be taken for it.
+  package let failure: SystemError?
 
-  /// Of what the kernel does not tell, nothing is counted.
-  package init(of addresses: [SocketAddress]) {
+  /// `connections`: how the kernel is asked, for tests.
+  package init(
+    of addresses: [SocketAddress],
+    connections: (UInt16) throws(SystemError) -> Set<UInt64> = SocketDiagnosis.connections(onPort:)
+  ) {
     var inodes: Set<UInt64> = []
+    var failure: SystemError?
     let ports = Set(
       addresses.compactMap { address -> UInt16? in
         if case .tcp(let internet) = address { return internet.port }
         return nil
       })
-    for port in ports { inodes.formUnion((try? SocketDiagnosis.connections(onPort: port)) ?? []) }
+    for port in ports {
+      do throws(SystemError) { inodes.formUnion(try connections(port)) } catch { failure = error }
+    }
     let paths = addresses.compactMap { address -> String? in
       if case .unix(let path) = address { return path }
       return nil
     }
-    if !paths.isEmpty { inodes.formUnion(Self.unixConnections(at: paths)) }
+    if !paths.isEmpty {
+      do throws(SystemError) { inodes.formUnion(try Self.unixConnections(at: paths)) } catch { failure = error }
+    }
     self.inodes = inodes
+    self.failure = failure
   }
 
-  package func count(heldBy pids: [Int32]) -> Int {
+  /// nil: nobody can say.
+  package func count(heldBy pids: [Int32]) -> Int? {
+    guard failure == nil else { return nil }
     guard !inodes.isEmpty else { return 0 }
     // A parent and its children may hold the same one.
     return Set(pids.flatMap { SocketHolders.inodes(heldBy: $0) }).intersection(inodes).count
@@ -32,8 +45,8 @@ package struct ConnectionCensus {
 
   /// The accepting ends: they show the path their listener was bound to, which a listener that is renamed over the public
   /// path begins with.
-  private static func unixConnections(at paths: [String]) -> Set<UInt64> {
-    guard let text = try? readFile("/proc/net/unix") else { return [] }
+  private static func unixConnections(at paths: [String]) throws(SystemError) -> Set<UInt64> {
+    let text = try readFile("/proc/net/unix")
     var found: Set<UInt64> = []
     for line in text.split(separator: 0x0a) {
       let fields = String(decoding: line, as: UTF8.self).split(separator: " ", maxSplits: 7)

@@ -192,6 +192,9 @@ package struct ListeningSocket {
   package static func adopt(_ descriptor: Descriptor, for address: SocketAddress) throws(ListenError) {
     let local: KernelAddress
     do { local = try KernelAddress.local(of: descriptor) } catch { throw .system(error) }
+    guard descriptor.option(SOL_SOCKET, SO_TYPE) != nil || errno == ENOTSOCK else {
+      throw .system(SystemError("ask the kind of", "the socket systemd passed", errno: errno))
+    }
     if let difference = difference(of: descriptor, at: local, from: address) {
       throw .unfit("the socket systemd passed \(difference); the settings say \(address.text)")
     }

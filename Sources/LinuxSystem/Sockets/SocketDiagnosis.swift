@@ -53,6 +53,30 @@ package enum SocketDiagnosis {
     Set(try entries(Int32(IPPROTO_TCP), open, port, most: 262_144).map(\.inode)).subtracting([0])
   }
 
+  /// When each connection to `port` was ended that this end ended first and no process holds any more, as far as the
+  /// kernel still knows: of the last minute. Source: tcp(7), `tcp_fin_timeout`; TCP_TIMEWAIT_LEN is fixed.
+  package static func ended(onPort port: UInt16) throws(SystemError) -> [Instant] {
+    let timeout = (try? readFile("/proc/sys/net/ipv4/tcp_fin_timeout")).flatMap { bytes in
+      Int64(String(decoding: bytes, as: UTF8.self).filter(\.isNumber))
+    }
+    var ends: [Instant] = []
+    for family in [AF_INET, AF_INET6] {
+      var buffer = [cl_socket_entry](repeating: cl_socket_entry(), count: endedLimit)
+      let count = min(endedLimit, try list(family, Int32(IPPROTO_TCP), 1 << finWait2 | 1 << timeWait, port, &buffer))
+      let now = Instant.monotonicNow()
+      for entry in buffer.prefix(count) where entry.inode == 0 && entry.kept_ms > 0 {
+        let kept = entry.state == finWait2 ? timeout ?? 60 : 60
+        ends.append(now + .milliseconds(Int64(entry.kept_ms)) + .seconds(-kept))
+      }
+    }
+    return ends
+  }
+
+  /// Of each family; those above are not counted.
+  private static let endedLimit = 16_384
+  private static let finWait2: UInt32 = 5
+  private static let timeWait: UInt32 = 6
+
   package struct Peer: Hashable, Sendable {
     package let address: [UInt8]
     package let port: UInt16

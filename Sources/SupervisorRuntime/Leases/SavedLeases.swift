@@ -4,16 +4,18 @@ package import Settings
 import Supervision
 import Vocabulary
 
-/// What of the leases outlives a program image: who asks, where, and what is held.
+/// What of the leases outlives a program image: who asks, where, what is held, and what is waited for.
 package struct SavedLeases: Hashable, Sendable {
   package var owner: String
   package var settings: Settings.Leases
   package var grants: [Grant]
+  package var waits: [Wait]
 
-  package init(owner: String, settings: Settings.Leases, grants: [Grant]) {
+  package init(owner: String, settings: Settings.Leases, grants: [Grant], waits: [Wait] = []) {
     self.owner = owner
     self.settings = settings
     self.grants = grants
+    self.waits = waits
   }
 }
 
@@ -22,12 +24,28 @@ extension SavedLeases: JSONValue {
     var fields = try Fields(json)
     let grants: [GrantState] = try fields.required("grants")
     self.init(
-      owner: try fields.required("owner"), settings: try fields.required("settings"), grants: grants.map(\.grant))
+      owner: try fields.required("owner"), settings: try fields.required("settings"), grants: grants.map(\.grant),
+      waits: try fields.optional("waits") ?? [])
   }
 
   package var json: JSON {
-    ["owner": owner.json, "settings": settings.json, "grants": grants.map { GrantState(grant: $0) }.json]
+    .record([
+      "owner": owner.json, "settings": settings.json, "grants": grants.map { GrantState(grant: $0) }.json,
+      "waits": waits.isEmpty ? JSON?.none : waits.json,
+    ])
   }
+}
+
+extension Wait: JSONValue {
+  package init(json: JSON) throws(ShapeError) {
+    var fields = try Fields(json)
+    let since: Int64 = try fields.required("since")
+    self.init(
+      lease: try fields.required("lease"), since: BootInstant(nanoseconds: since),
+      isTold: try fields.required("isTold"))
+  }
+
+  package var json: JSON { ["lease": lease.json, "since": .integer(since.nanoseconds), "isTold": isTold.json] }
 }
 
 private struct GrantState: JSONValue {

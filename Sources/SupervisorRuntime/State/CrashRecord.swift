@@ -1,4 +1,5 @@
 package import JSON
+package import Leases
 package import Supervision
 package import Vocabulary
 
@@ -27,6 +28,9 @@ package struct CrashRecord: Hashable, Sendable {
     package var scaled: [Scaled]
     /// Who asked for leases, so that the next life has at once what this one held; nil where none was wanted.
     package var leaseOwner: String?
+    /// What it waited for.
+    package var leaseWaits: [Wait] = []
+    package var cuts = Cuts()
   }
 
   package struct Scaled: Hashable, Sendable {
@@ -57,7 +61,10 @@ package struct CrashRecord: Hashable, Sendable {
         operation: try fields.optional("operation"), groups: try fields.required("groups"),
         nextGeneration: try fields.required("nextGeneration"), nextListener: try fields.wide("nextListener"),
         workers: try fields.required("workers"), scaled: try fields.optional("scaled") ?? [],
-        leaseOwner: try fields.optional("leaseOwner"))
+        leaseOwner: try fields.optional("leaseOwner"), leaseWaits: try fields.optional("leaseWaits") ?? [],
+        cuts: Cuts(
+          connections: try fields.optional("connectionsCut") ?? 0,
+          uncounted: try fields.optional("cutsUncounted") ?? 0))
     } catch { throw error as? StateError ?? StateError("\(error)") }
   }
 
@@ -81,6 +88,9 @@ package struct CrashRecord: Hashable, Sendable {
       "nextGeneration": facts.nextGeneration.json, "nextListener": .wide(facts.nextListener),
       "workers": facts.workers.json, "scaled": facts.scaled.isEmpty ? nil : facts.scaled.json,
       "leaseOwner": facts.leaseOwner?.json,
+      "leaseWaits": facts.leaseWaits.isEmpty ? JSON?.none : facts.leaseWaits.json,
+      "connectionsCut": facts.cuts.connections == 0 ? nil : facts.cuts.connections.json,
+      "cutsUncounted": facts.cuts.uncounted == 0 ? nil : facts.cuts.uncounted.json,
     ])
     json.write(to: &bytes)
     return bytes

@@ -36,7 +36,7 @@ extension Runtime {
         operations.startedAt(waiting.operation).map {
           SavedReload(operation: waiting.operation, wish: waiting.wish, askedAt: $0)
         }
-      }, control: control, upgrade: upgrade, crashMemory: memory?.descriptor, connectionsCut: connectionsCut,
+      }, control: control, upgrade: upgrade, crashMemory: memory?.descriptor, cuts: cuts,
       isStoreMissing: isStoreMissing, leases: leases.saved)
   }
 
@@ -51,7 +51,7 @@ extension Runtime {
     lastChange = state.lastChange.map { ($0.from, $0.to) }
     changeStartedAt = state.changeStartedAt
     settingsWarnings = state.settingsWarnings
-    connectionsCut = state.connectionsCut
+    cuts = state.cuts
     isStoreMissing = state.isStoreMissing
     history.resume(state.history)
     // Not reaped yet, so that their numbers are still theirs.

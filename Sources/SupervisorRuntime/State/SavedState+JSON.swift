@@ -74,8 +74,8 @@ extension SavedState {
     upgrade = try fields.required("upgrade")
     let memory: Int? = try fields.optional("crashMemory")
     crashMemory = memory.flatMap { Int32(exactly: $0) }
-    let cut: Int? = try fields.optional("connectionsCut")
-    connectionsCut = cut ?? 0
+    cuts = Cuts(
+      connections: try fields.optional("connectionsCut") ?? 0, uncounted: try fields.optional("cutsUncounted") ?? 0)
     isStoreMissing = try fields.optional("isStoreMissing") ?? false
     leases = try fields.optional("leases")
   }
@@ -115,7 +115,8 @@ extension SavedState {
       "history": history.json, "commands": commands.map { Int($0) }.json, "reloads": reloads.json,
       "control": control.json,
       "upgrade": upgrade.json, "crashMemory": crashMemory.map { Int($0).json },
-      "connectionsCut": connectionsCut == 0 ? nil : connectionsCut.json,
+      "connectionsCut": cuts.connections == 0 ? nil : cuts.connections.json,
+      "cutsUncounted": cuts.uncounted == 0 ? nil : cuts.uncounted.json,
       "isStoreMissing": isStoreMissing ? true.json : nil,
       "leases": leases?.json,
       "leaseStandings": core.leases.isEmpty

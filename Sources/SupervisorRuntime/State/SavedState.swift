@@ -44,8 +44,7 @@ package struct SavedState: Hashable, Sendable {
   package var upgrade: SavedUpgrade
   /// Where what a crash must leave is written.
   package var crashMemory: Int32?
-  /// Of workers that were killed.
-  package var connectionsCut = 0
+  package var cuts = Cuts()
   /// Nobody keeps what is given to the manager.
   package var isStoreMissing = false
   package var leases: SavedLeases?

@@ -49,6 +49,23 @@ public final class NotifyClient {
     send([.fileDescriptorRemove(name: name)])
   }
 
+  /// Asks the manager to keep `descriptor`, which it keeps under `old`, under `name` instead. It keeps a descriptor under one
+  /// name alone, so the old one goes first; a process that is killed has asked for both or for none. Where this fails the
+  /// old one may be gone: ask again.
+  public func renameDescriptor(_ descriptor: Int32, from old: String, to name: String, poll: Bool = true)
+    -> SystemdError?
+  {
+    let (remove, store) = (
+      Notification.fileDescriptorRemove(name: old), Notification.fileDescriptorStore(name: name, poll: poll)
+    )
+    if let refusal = Self.refusal(of: [remove, store], descriptors: [descriptor]) {
+      return SystemdError("send", Self.summary([remove, store]), cause: .invalid(refusal))
+    }
+    let number = UnixDatagram.send(
+      Array(remove.lines.utf8), then: Array(store.lines.utf8), descriptors: [descriptor], on: socket, to: address)
+    return number.map { SystemdError("send \(Self.summary([remove, store])) to", addressText, errno: $0) }
+  }
+
   /// Sends BARRIER=1. The answer is a descriptor, the caller's to close, that reports POLLHUP once the manager has
   /// handled everything sent before.
   public func barrier() -> Result<Int32, SystemdError> {

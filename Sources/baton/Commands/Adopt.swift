@@ -152,6 +152,8 @@ struct AdoptRun {
     try recover()
     let record: Adoption
     do throws(StepFailure) {
+      // Before anything is made for it, the lock's place among them.
+      guard try Adoption.read(service.layout) != nil else { throw AdoptionUndo.nothing(service.layout) }
       let lock = try OperationLock.acquire(
         service.layout, "adopt", OperationID("-"), who: Person.name, effects: effects)
       defer { lock.release() }
@@ -205,7 +207,7 @@ struct AdoptRun {
   private func failure(_ error: StepFailure) -> Failure {
     var failure = Failure(
       error.kind == .busy ? .busy : error.kind == .stuck ? .needsPerson : .failed, error.what,
-      holds: "the tree is whole, and the service runs from it as before", next: error.next)
+      holds: "the tree is whole, and nothing was started or stopped", next: error.next)
     failure.lines = error.lines
     return failure
   }

@@ -120,7 +120,7 @@ struct BackupCommand: ParsableCommand {
           members.append("release", backup.head.release)
           members.append("entries", entries)
           work.end()
-          if !service.json { Terminal.print("\(plain(name)): sound, \(entries) entries") }
+          if !service.json { Terminal.print("\(plain(name)): sound, \(entries) \(entries == 1 ? "entry" : "entries")") }
         } catch {
           broken.append(error.description)
           members.append("sound", .bool(false))

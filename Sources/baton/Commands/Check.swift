@@ -1,4 +1,5 @@
 import ArgumentParser
+import ControlClient
 import ControlProtocol
 import Glibc
 import JSON
@@ -20,7 +21,8 @@ struct Check: ParsableCommand {
     let path = try path()
     switch SettingsReader.examine(file: path) {
     case .success(var read):
-      read.warnings += BoundsHere.warnings(read, file: path)
+      read.warnings += BoundsHere.warnings(read, file: path) + runningWarnings(read, file: path)
+      read.warnings += watchdogWarnings(read, file: path)
       if json {
         var members = JSON.Members()
         members.append("file", path.json)
@@ -51,6 +53,32 @@ struct Check: ParsableCommand {
       failure.isPrinted = true
       throw failure
     }
+  }
+
+  /// What a reload of the service that runs by that name would refuse, though the file is good for a start.
+  private func runningWarnings(_ read: ReadSettings, file path: String) -> [SettingsWarning] {
+    guard let choice = try? ServiceChoice(Self.service(of: path), control: nil),
+      let report = try? choice.ask({ (client) throws(ClientError) in try client.status() }),
+      let move = LeaseJudgement.move(of: report.leases ?? [], to: read.settings)
+    else { return [] }
+    let keys = ["redis.url", "redis.url-file", "database.url", "database.url-file", "leases.ttl"]
+    let origin = keys.lazy.compactMap { read.origins[$0] }.first
+    return [
+      SettingsWarning(
+        file: origin?.file ?? path, line: origin?.line ?? 1, column: 1, message: "a reload refuses this: \(move.text)")
+    ]
+  }
+
+  private func watchdogWarnings(_ read: ReadSettings, file path: String) -> [SettingsWarning] {
+    guard read.settings.engines.contains(where: { $0.lease != nil }) else { return [] }
+    let unit = "baton@\(Self.service(of: path)).service"
+    return WatchdogHere.warnings(read, file: path, unit: unit, found: Gathering.watchdog(of: unit))
+  }
+
+  /// As batond would call it.
+  private static func service(of path: String) -> String {
+    let word = path.split(separator: "/").last.map(String.init) ?? path
+    return word.hasSuffix(".toml") ? String(word.dropLast(5)) : word
   }
 
   /// A word without a slash or `.toml` is a service.

@@ -45,7 +45,8 @@ struct Diff: ParsableCommand {
     let origin = manifest.origin
     let commit = origin.commit.map { " commit \($0.prefix(12))" } ?? ""
     let ref = origin.ref.map { " (\(plain($0)))" } ?? ""
-    return "\(origin.release)\(commit)\(ref), \(manifest.items.count) files of \(manifest.contentSize)"
+    let count = manifest.items.count
+    return "\(origin.release)\(commit)\(ref), \(count) file\(count == 1 ? "" : "s") of \(manifest.contentSize)"
   }
 
   private func manifest(_ word: String, _ service: DeployedService) throws -> Manifest {

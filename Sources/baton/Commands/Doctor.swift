@@ -32,8 +32,17 @@ struct Doctor: ParsableCommand {
         .settingsWrong, "\(path) is wrong, and what holds cannot be compared with it",
         holds: "nothing was changed", next: "correct the file; baton check \(path) reads it")
     }
-    var facts = Gathering.facts(service: service, unit: unit ?? "baton@\(service).service", settings: read)
-    if read.engines.contains(where: { $0.lease != nil }) { try look(at: service, &facts) }
+    let answer = try ask(service)
+    var facts = Gathering.facts(
+      service: service, unit: unit ?? "baton@\(service).service", settings: read,
+      supervisor: (try? answer?.get())?.supervisor.pid)
+    if read.engines.contains(where: { $0.lease != nil }) {
+      switch answer {
+      case .success(let report)?: facts.leases = report.leases ?? []
+      case .failure(let failure)?: facts.leasesUnknown = failure.what
+      case nil: break
+      }
+    }
     let findings = Examination(facts: facts).findings
     let isSound = !findings.contains { $0.severity == .error }
     if options.json {
@@ -44,13 +53,13 @@ struct Doctor: ParsableCommand {
     if !isSound { throw ExitCode(Int32(ExitStatus.failed.code)) }
   }
 
-  /// One that does not run has no leases.
-  private func look(at service: ServiceName, _ facts: inout Facts) throws {
+  /// nil of one that does not run: it has no leases, and no process of its own.
+  private func ask(_ service: ServiceName) throws -> Result<StatusReport, Failure>? {
     let choice = try ServiceChoice(service.rawValue, control: options.control)
-    guard access(choice.path, F_OK) == 0 else { return }
+    guard access(choice.path, F_OK) == 0 else { return nil }
     do {
-      facts.leases = try choice.ask { (client) throws(ClientError) in try client.status() }.leases ?? []
-    } catch let failure as Failure { facts.leasesUnknown = failure.what }
+      return .success(try choice.ask { (client) throws(ClientError) in try client.status() })
+    } catch let failure as Failure { return .failure(failure) }
   }
 
   /// `--settings hotgo.toml` names the service as batond would.

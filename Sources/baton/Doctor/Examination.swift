@@ -23,7 +23,9 @@ struct Examination {
       all += judge(systemd: version) + judge(unit, version)
     }
     all += judge(facts.host)
-    all += LeaseJudgement(leases: facts.leases, unknown: facts.leasesUnknown, now: facts.now).findings
+    all +=
+      LeaseJudgement(leases: facts.leases, unknown: facts.leasesUnknown, settings: facts.settings, now: facts.now)
+      .findings
     // Of equal weight the order above holds: sort(by:) is stable.
     let order = Finding.Severity.allCases
     return order.flatMap { severity in all.filter { $0.severity == severity } }
@@ -132,7 +134,8 @@ struct Examination {
       guard let found = strangers[socket.name], !found.isEmpty else { return nil }
       return Finding(
         id: "stranger", severity: .error,
-        what: "\(found.joined(separator: ", ")) listens on \(socket.address.text) (socket \(socket.name)) too",
+        what: "\(found.joined(separator: ", ")) \(found.count == 1 ? "listens" : "listen") on "
+          + "\(socket.address.text) (socket \(socket.name)) too",
         why: "it takes connections that are meant for this service, or keeps it from starting",
         remedy: "stop it, or choose another address")
     }

@@ -7,7 +7,8 @@ import Vocabulary
 
 /// Reads the facts: the unit over D-Bus, the host from /proc and the kernel. Changes nothing.
 enum Gathering {
-  static func facts(service: ServiceName, unit: String, settings: Settings) -> Facts {
+  /// `supervisor`: the process that answers for the service, which need not be a unit's.
+  static func facts(service: ServiceName, unit: String, settings: Settings, supervisor: Int?) -> Facts {
     var host = HostFacts()
     host.somaxconn = number("/proc/sys/net/core/somaxconn").map(Int.init)
     host.controllers = CgroupSupport.controllers
@@ -26,7 +27,8 @@ enum Gathering {
     } catch {
       systemd = .unknown("\(error)")
     }
-    host.strangers = strangers(settings, besides: [1, Int32(clamping: mainProcess)].filter { $0 > 0 })
+    let own = [1, Int32(clamping: mainProcess), Int32(clamping: supervisor ?? 0)]
+    host.strangers = strangers(settings, besides: own.filter { $0 > 0 })
     return Facts(service: service, settings: settings, systemd: systemd, host: host)
   }
 
@@ -44,10 +46,7 @@ enum Gathering {
     facts.oomPolicy = try bus.string(.service("OOMPolicy"), of: path)
     facts.isDelegated = try bus.boolean(.service("Delegate"), of: path)
     facts.stopTimeout = duration(try bus.long(.service("TimeoutStopUSec"), of: path))
-    // Before the first start systemd answers 0 whatever the unit says.
-    if !["inactive", "failed"].contains(try bus.string(.unit("ActiveState"), of: path)) {
-      facts.watchdog = duration(try bus.long(.service("WatchdogUSec"), of: path)).flatMap { $0 > .zero ? $0 : nil }
-    }
+    if let watchdog = try watchdog(path, bus) { facts.watchdog = watchdog > .zero ? watchdog : nil }
     let starts = try bus.unsigned(.unit("StartLimitBurst"), of: path)
     if starts > 0, let interval = duration(try bus.long(.unit("StartLimitIntervalUSec"), of: path)), interval > .zero {
       facts.startLimit = UnitFacts.StartLimit(starts: starts, interval: interval)
@@ -61,6 +60,22 @@ enum Gathering {
     if facts.user != nil { facts.capabilities &= try bus.long(.service("AmbientCapabilities"), of: path) }
     facts.protectProc = try bus.string(.service("ProtectProc"), of: path)
     return facts
+  }
+
+  /// Zero: nothing is watched. nil: before the first start systemd answers zero whatever the unit says.
+  private static func watchdog(_ path: UnitPath, _ bus: SystemBus) throws(BusError) -> Duration? {
+    if ["inactive", "failed"].contains(try bus.string(.unit("ActiveState"), of: path)) { return nil }
+    return duration(try bus.long(.service("WatchdogUSec"), of: path)) ?? .zero
+  }
+
+  /// Of the unit as it runs; nil where none does, or where systemd cannot be asked.
+  static func watchdog(of unit: String) -> Duration? {
+    do throws(BusError) {
+      let bus = try SystemBus(timeout: .seconds(5))
+      let path = try bus.loadUnit(unit)
+      guard try bus.string(.unit("LoadState"), of: path) == "loaded" else { return nil }
+      return try watchdog(path, bus)
+    } catch { return nil }
   }
 
   private static func duration(_ microseconds: UInt64) -> Duration? {

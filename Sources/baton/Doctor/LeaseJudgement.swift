@@ -1,15 +1,34 @@
 import ControlProtocol
 import JSON
 import Leases
+import Settings
 import Vocabulary
 
 /// What a service that runs says of its leases, judged: two holders, a store that does not answer, a wait without end.
 struct LeaseJudgement {
   let leases: [StatusReport.Lease]
   var unknown: String?
+  /// As they lie on disk.
+  var settings: Settings?
   let now: WallTime
 
-  var findings: [Finding] { silence + stores + leases.flatMap { twoHolders($0) + longWait($0) } }
+  var findings: [Finding] { silence + stores + moved + leases.flatMap { twoHolders($0) + longWait($0) } }
+
+  private var moved: [Finding] {
+    guard let settings, let move = Self.move(of: leases, to: settings) else { return [] }
+    return [
+      Finding(
+        id: "lease-moved", severity: .warning, what: "the settings have changed under what runs: \(move.what)",
+        why: "a reload is refused, and a host that is started anew keeps its leases elsewhere than the others",
+        remedy: "stop the service on every host and start it, or put the old settings back")
+    ]
+  }
+
+  /// nil where what runs keeps its leases as `settings` say, or none is kept.
+  static func move(of leases: [StatusReport.Lease], to settings: Settings) -> LeaseMove? {
+    guard let lease = leases.first, settings.engines.contains(where: { $0.lease != nil }) else { return nil }
+    return LeaseMove(fromStore: lease.store, ttl: lease.timeToLive, to: settings.leases)
+  }
 
   private var silence: [Finding] {
     guard let unknown else { return [] }

@@ -123,7 +123,7 @@ final class LockRun {
       isStoreFailing = false
       say("the store answers again")
     case .leftToExpire: say("\(name) could not be given back; it expires by itself")
-    case .granted, .withdrawn, .returned: break
+    case .granted, .waitsLong, .withdrawn, .returned: break
     }
   }
 

@@ -2,6 +2,7 @@ import ControlProtocol
 import Deployment
 import DeploymentRuntime
 import Glibc
+import LinuxSystem
 import Vocabulary
 
 /// How an operation is shown.
@@ -26,7 +27,7 @@ protocol OperationDisplay: AnyObject {
   func show(_ news: OperationNews)
   /// Something between the person and this command, not of the operation.
   func say(_ text: String)
-  /// Once a second.
+  /// Once a second at least.
   func tick()
   func finish()
 }
@@ -46,9 +47,13 @@ final class JSONLinesDisplay: OperationDisplay {
   func say(_ text: String) { Terminal.say("baton: \(text)") }
 }
 
-/// For logs: a line for everything, none of them changed later. That a step begins is said when something comes of it.
+/// For logs: a line for everything, none of them changed later. That a step begins is said when something comes of it, or
+/// when it takes long: how often it was looked at shows in no log.
 final class PlainDisplay: OperationDisplay {
   private var beginning: OperationNews?
+  private var since = Instant.monotonicNow()
+
+  private static let long = Duration.seconds(1)
 
   func show(_ news: OperationNews) {
     switch news.kind {
@@ -57,7 +62,9 @@ final class PlainDisplay: OperationDisplay {
       Terminal.say("  | \(plain(news.text ?? ""))")
     // A line a percent would be a hundred lines a step.
     case .progress, .outcome: break
-    case .step where news.phase == .began || news.phase == .undoing: beginning = news
+    case .step where news.phase == .began || news.phase == .undoing:
+      beginning = news
+      since = .monotonicNow()
     case .step:
       beginning = nil
       print(news)
@@ -68,7 +75,7 @@ final class PlainDisplay: OperationDisplay {
   }
 
   func say(_ text: String) { Terminal.say("baton: \(text)") }
-  func tick() { begin() }
+  func tick() { if .monotonicNow() - since >= Self.long { begin() } }
 
   private func begin() {
     if let beginning { print(beginning) }

@@ -57,7 +57,8 @@ struct StatusText {
         lines.append(
           labelled(
             "draining", .yellow,
-            "generation \(drain.generation), \(count(drain.connections, "connection")), "
+            "generation \(drain.generation), "
+              + (drain.connections.map { count($0, "connection") } ?? "connections not counted") + ", "
               + "cut in \(Ages.text(left(until: drain.until)))\(release)"))
       }
     } else if !report.draining.isEmpty {
@@ -67,10 +68,17 @@ struct StatusText {
       let of = releases.isEmpty ? "" : " (release \(releases))"
       lines.append(labelled("draining", .yellow, "generation \(list)\(of)"))
     }
-    if let cut = report.connectionsCut, cut > 0 {
-      lines.append(labelled("cut", .yellow, "\(count(cut, "connection")) of workers that were killed, since the start"))
-    }
+    if let cut { lines.append(labelled("cut", .yellow, "\(cut), since the start")) }
     return lines + report.warnings.map { labelled("warning", .yellow, plain($0)) }
+  }
+
+  private var cut: String? {
+    let counted = report.connectionsCut ?? 0
+    let uncounted = report.cutsUncounted ?? 0
+    let known = counted > 0 ? "\(count(counted, "connection")) of workers that were killed" : nil
+    guard uncounted > 0 else { return known }
+    guard let known else { return "connections of \(count(uncounted, "killed process", "es")) were not counted" }
+    return known + "; those of \(count(uncounted, "other")) were not counted"
   }
 
   private func labelled(_ label: String, _ colour: StyledLine.Colour?, _ text: String) -> StyledLine {
@@ -79,7 +87,9 @@ struct StatusText {
     return line
   }
 
-  private func count(_ number: Int, _ word: String) -> String { "\(number) \(word)\(number == 1 ? "" : "s")" }
+  private func count(_ number: Int, _ word: String, _ plural: String = "s") -> String {
+    "\(number) \(word)\(number == 1 ? "" : plural)"
+  }
 
   private func left(until time: WallTime) -> Duration {
     .microseconds(max(0, time.microseconds - now.microseconds))

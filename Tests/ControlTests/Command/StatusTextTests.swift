@@ -29,6 +29,20 @@ import Vocabulary
     #expect(!text.contains("\u{1B}"))
   }
 
+  @Test func whatIsNotCountedIsNotShownAsNone() {
+    var report = Sample.troubled
+    report.cutsUncounted = 1
+    report.drains?[0].connections = nil
+    var text = screen(report, width: nil, height: nil).joined(separator: "\n")
+    #expect(text.contains("generation 11, connections not counted, cut in"))
+    #expect(text.contains("cut       connections of 1 killed process were not counted, since the start"))
+    report.connectionsCut = 3
+    report.cutsUncounted = 2
+    text = screen(report, width: nil, height: nil).joined(separator: "\n")
+    #expect(
+      text.contains("3 connections of workers that were killed; those of 2 others were not counted, since the start"))
+  }
+
   @Test func colourChangesNothingButColour() {
     let coloured = screen(Sample.troubled, colour: true).map { $0.replacing(/\u{1B}\[[0-9]+m/, with: "") }
     #expect(coloured == screen(Sample.troubled))

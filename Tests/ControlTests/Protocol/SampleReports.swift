@@ -90,11 +90,13 @@ enum Sample {
         connections: 12)
     ]
     report.connectionsCut = 0
+    report.cutsUncounted = 0
     report.leases = [
       .init(
         name: LeaseName(unchecked: "robots"), state: .waiting, since: ago(12),
         engines: [EngineName(unchecked: "robots")],
         works: false, token: 7, remaining: .seconds(20), holder: "shop@other:4711", holderToken: 9,
+        holderRemaining: .seconds(11), holderSeen: ago(3), holderAlive: true, timeToLive: .seconds(30),
         store: "redis://redis:6379/0", storeError: "no answer for 2500 ms")
     ]
     report.liveReleases = ["2026-11-19.2", "2026-11-20.3", "2026-11-21.1"].map { ReleaseID($0) }

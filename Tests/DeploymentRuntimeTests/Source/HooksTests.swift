@@ -1,4 +1,5 @@
 import Deployment
+import LinuxSystem
 import Settings
 import Testing
 
@@ -39,6 +40,43 @@ import Testing
     else { return #expect(Bool(false), "it is refused") }
     #expect(failure.kind == .refused && failure.what.contains("it is quiet") && failure.what.contains("200ms"))
     #expect(ChecklistCheck.limit == .seconds(60), "as settings(5) has it")
+  }
+
+  @Test func whatItPrintsIsBoundedWhereItIsKept() throws {
+    // A line in OperationNewsLog is some 100 bytes; a megabyte of them is more than the limit.
+    let limit = 64 << 10
+    fixture.scratch.make("app/deploys/\(fixture.operation.id)")
+    let log = OperationNewsLog(fixture.operation.layout, fixture.operation.id, limit: limit) { $0 }
+    fixture.audience.heard = { log.output($0) }
+    let hooks = hooks("before-build", "seq 1 20000; head -c 1000000 /dev/zero | tr '\\0' x; exit 1")
+    #expect {
+      try hooks.before(.build, fixture.operation)
+    } throws: { error in
+      let lines = (error as? StepFailure)?.lines ?? []
+      return lines.count == 20 && lines.allSatisfy { $0.utf8.count < 10_000 } && lines.dropLast().last == "20000"
+    }
+    let path = OperationNewsLog.path(fixture.operation.layout, fixture.operation.id)
+    let size = try readFile(path, limit: 1 << 20).count
+    #expect(size > limit && size < limit + 16_384)
+  }
+
+  @Test func asManyAsAreListedRunInTheirOrderUntilOneFails() throws {
+    let commands = (1...200).map { ["sh", "-c", "echo \($0); test \($0) -ne 150"] }
+    let hooks = Hooks(["before-build": commands])
+    #expect(throws: StepFailure.self) { try hooks.before(.build, fixture.operation) }
+    #expect(fixture.audience.lines == (1...150).map { "\($0)" })
+  }
+
+  @Test func aChecklistEndsAtTheFirstThatIsNotSo() throws {
+    let items = (1...40).map {
+      "[[deploy.checklist]]\ntext = \"item \($0)\"\nrun = [\"sh\", \"-c\", \"echo \($0); test \($0) -ne 30\"]\n"
+    }
+    let fixture = try OperationFixture(items.joined())
+    guard case .refusal(let failure) = ChecklistCheck.look(fixture.operation, .before, isConfirmed: true) else {
+      return #expect(Bool(false), "it is refused")
+    }
+    #expect(failure.what.contains("item 30") && failure.lines == ["30"])
+    #expect(fixture.audience.lines == (1...30).map { "\($0)" })
   }
 
   @Test func failuresAreTold() throws {

@@ -1,4 +1,5 @@
 import Deployment
+import TestPages
 import Testing
 
 /// Whatever a file holds: an answer, soon; statements that lie in it, one behind the other. Fails with the seed's number.
@@ -25,9 +26,12 @@ import Testing
     return bytes
   }
 
-  @Test(.timeLimit(.minutes(5)), arguments: SQLDialect.allCases) func anything(dialect: SQLDialect) {
+  @Test(.timeLimit(.minutes(Surroundings.minutes(5))), arguments: SQLDialect.allCases) func anything(
+    dialect: SQLDialect
+  ) {
     var divided = 0
-    for seed in UInt64(0)..<20_000 {
+    let count = Surroundings.inputs(20_000)
+    for seed in 0..<count {
       var generator = Seeded(seed)
       let bytes = text(&generator)
       var knowledge = SchemaKnowledge()
@@ -52,10 +56,10 @@ import Testing
         #expect(alone?.list.count == 1, "seed \(seed)")
       }
     }
-    #expect(divided > 1_000)
+    #expect(divided > count / 20)
   }
 
-  @Test(.timeLimit(.minutes(1))) func longFilesTakeLinearTime() throws {
+  @Test(.timeLimit(.minutes(Surroundings.minutes(1)))) func longFilesTakeLinearTime() throws {
     for piece in ["(", "/*", "$$", "'", "SELECT 1;", "$a", "E'\\'", "-- baton: x\n", "\"a"] {
       let bytes = Array(String(repeating: piece, count: 400_000 / piece.utf8.count).utf8)
       _ = try? SQLStatements(bytes, .postgres)

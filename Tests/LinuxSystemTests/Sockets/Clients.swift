@@ -82,6 +82,12 @@ enum Loopback {
     return tally
   }
 
+  /// A filter that lets everything through.
+  static func attachForeignFilter(_ raw: Int32) -> Int32 {
+    let all = [cl_instruction(code: 0x06, if_true: 0, if_false: 0, value: .max)]
+    return cl_attach_filter(raw, all, all.count)
+  }
+
   /// Whether sockets may be marked here: otherwise tests of marks say so by name.
   static var canMark: Bool {
     let raw = cl_socket(AF_INET, Int32(SOCK_STREAM.rawValue))

@@ -55,6 +55,50 @@ import Vocabulary
     #expect(try SocketDiagnosis.halfOpen(at: address).isEmpty)
   }
 
+  @Test func `when a connection was ended by this end is seen, and none that the client ended`() throws {
+    let (listener, address) = try Loopback.first()
+    let clients = try (0..<4).map { _ in try Loopback.start(port: address.port) }
+    for client in clients { try #require(!Loopback.wait([client], for: POLLOUT).isEmpty) }
+    var taken: [Descriptor] = []
+    while taken.count < 4 {
+      try #require(!Loopback.wait([listener], for: POLLIN).isEmpty)
+      taken.append(try #require(try Connection.accept(from: listener)))
+    }
+    clients[3].close()
+    try #require(!Loopback.wait([taken[3]], for: POLLIN).isEmpty)
+    #expect(try SocketDiagnosis.ended(onPort: address.port).isEmpty)
+    let before = Instant.monotonicNow()
+    for one in taken { one.close() }
+    for client in clients.prefix(3) { try #require(!Loopback.wait([client], for: POLLIN).isEmpty) }
+    // One of the clients ends as well: the connection is kept all the same.
+    clients[0].close()
+    // A client's kernel may take its time to acknowledge the end.
+    var ends: [Instant] = []
+    while ends.count < 3, Instant.monotonicNow() < before + .seconds(10) {
+      ends = try SocketDiagnosis.ended(onPort: address.port)
+    }
+    #expect(ends.count == 3)
+    // The kernel's tick is 10 ms at the longest.
+    let range = (before + .milliseconds(-20))...(.monotonicNow() + .milliseconds(20))
+    #expect(ends.allSatisfy { range.contains($0) }, "\(ends) \(range)")
+  }
+
+  @Test func `connections of which the kernel does not say are not counted as none`() throws {
+    let (listener, address) = try Loopback.first()
+    let client = try Loopback.start(port: address.port)
+    try #require(!Loopback.wait([listener], for: POLLIN).isEmpty)
+    let taken = try #require(try Connection.accept(from: listener))
+    #expect(ConnectionCensus(of: [.tcp(address)]).count(heldBy: [getpid()]) == 1)
+    let blind = ConnectionCensus(of: [.tcp(address)]) { (_) throws(SystemError) in
+      throw SystemError("list the sockets on port", "\(address.port)", errno: EAFNOSUPPORT)
+    }
+    #expect(blind.count(heldBy: [getpid()]) == nil)
+    #expect(blind.failure?.errno == EAFNOSUPPORT)
+    // Nobody could be connected where there is no address.
+    #expect(ConnectionCensus(of: [.udp(address)]).count(heldBy: [getpid()]) == 0)
+    withExtendedLifetime((client, taken)) {}
+  }
+
   @Test func `hundreds of sockets of a port do not overflow the answer`() throws {
     let (group, address) = try Loopback.group(300)
     #expect(try Set(SocketDiagnosis.listeners(onPort: address.port).map(\.inode)) == Set(group.compactMap(\.inode)))

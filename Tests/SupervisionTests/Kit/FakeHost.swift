@@ -372,7 +372,7 @@ struct FakeHost {
     where !worker.isReady && !worker.hasFailed {
       throw broken("at rest with \(worker.id) \(worker.state)")
     }
-    if !core.unservedQueues.isEmpty { throw broken("nobody serves \(core.unservedQueues)") }
+    if core.hasQueuesToServe { throw broken("nobody serves \(core.unservedQueues)") }
     if !witness.open.isEmpty { throw broken("at rest without a verdict for \(witness.open)") }
     for (key, group) in core.groups {
       // Nobody's but systemd's.

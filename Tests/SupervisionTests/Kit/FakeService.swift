@@ -125,6 +125,7 @@ extension Change.Step {
     case .proving: "proving"
     case .holding: "holding"
     case .trial: "trial"
+    case .swapping(_, .quietingOld): "swapping, quietingOld"
     case .swapping(_, let swap): "swapping, \(swap)"
     case .restoring: "restoring"
     }

@@ -118,7 +118,8 @@ struct Maze: Hashable {
     case .ready(let id) where core.worker(id)?.isStarting == true: return [event, .spawnFailed(id, "ENOENT")]
     case .proofAnswered(let id, let engine, let number, _):
       return [event, .proofAnswered(id, engine, number: number, failure: "500")]
-    case .quiet(let listener, 0) where core.groups[listener.key]?.unserved.contains(listener) == true:
+    case .quiet(let listener, 0)
+    where core.groups[listener.key]?.unserved.contains(listener) == true || core.isLeaving(listener):
       return [event, .quiet(listener, unfinished: 2)]
     case .trialChecked(let id, let round, _): return [event, .trialChecked(id, round: round, failure: "exit status 1")]
     default: return [event]
@@ -295,9 +296,20 @@ struct Maze: Hashable {
     }
   }
 
-  /// Where nothing is due, it does not matter when something happened.
+  /// Where nothing is due, it does not matter when something happened. In a trial something is, once it has its answers.
   private mutating func settleTime() {
+    if case .changing(let change) = core.phase, case .trial = change.step { return }
     if core.nextDeadline == nil, witness.processes.values.allSatisfy({ $0.killedAt == nil }) { now = .zero }
+  }
+}
+
+extension Supervisor {
+  /// An engine that never runs twice empties it before it goes on elsewhere.
+  fileprivate func isLeaving(_ listener: ListenerID) -> Bool {
+    guard case .changing(let change) = phase, case .swapping(_, .quietingOld(let left, _)) = change.step else {
+      return false
+    }
+    return left.contains(listener)
   }
 }
 

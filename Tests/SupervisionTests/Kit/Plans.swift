@@ -42,6 +42,9 @@ extension EnginePlan {
       saves: saves, recycling: recycling, lease: lease, isWarm: isWarm)
   }
 
+  static let leasedWarm = EnginePlan(
+    name: Names.cache, workers: 1, lease: LeaseName(unchecked: "warm"), isWarm: true)
+
   static let store = EnginePlan(name: Names.store, workers: 1, stage: .database)
   static let cache = EnginePlan(name: Names.cache, workers: 1, stage: .redis)
 }

@@ -28,7 +28,7 @@ struct Witness: Hashable {
   private var disproved: Set<GenerationID> = []
   private(set) var open: Set<OperationID> = []
   /// What serves is started once more: it was tried out when it came.
-  private var repeats: Set<OperationID> = []
+  private(set) var repeats: Set<OperationID> = []
   /// Of reloads that hold: whether somebody said "commit" while their candidate waited.
   private var holds: [OperationID: Bool] = [:]
   private(set) var isStopping = false
@@ -68,7 +68,9 @@ struct Witness: Hashable {
     case .stop, .stopNow: isStopping = true
     case .permitted(let lease): leases[lease] = .permitted
     case .withdrawn(let lease): leases[lease] = .withdrawn
-    case .leaseIsUp(let lease): isUp.insert(lease)
+    case .leaseIsUp(let lease):
+      isUp.insert(lease)
+      leases[lease] = .withdrawn
     case .emptied(let id), .spawnFailed(let id, _): processes[id] = nil
     case .listenerLeft(let listener):
       kernel.leave(listener)
@@ -324,6 +326,7 @@ struct Witness: Hashable {
     for listener in kernel.clients(key) {
       let users = bound(to: listener, before).union(bound(to: listener, after))
       if !users.isDisjoint(with: committed.union(onTrial.keys)) { continue }
+      if waitsForSameAgain(listener, before, after) { continue }
       let isAnswered = answering.contains { id in
         after.generations[id]?.bindings.values.contains { $0.key == key && kernel.members(key).contains($0) } == true
       }

@@ -1,3 +1,4 @@
+import Leases
 import LinuxSystem
 import Settings
 import Supervision
@@ -16,7 +17,12 @@ import Vocabulary
       (facts.step, facts.candidate, facts.operation) = ("proving", state.core.nextGeneration, OperationID("reload-x-1"))
       facts.scaled = [CrashRecord.Scaled(engine: EngineName(unchecked: "web"), workers: 7)]
     }
+    if seed % 5 == 0 { facts.cuts = Cuts(connections: 12, uncounted: 3) }
     if seed % 3 == 0 { facts.leaseOwner = "0123456789abcdef" }
+    if seed % 6 == 0 {
+      let robots = LeaseName(unchecked: "robots")
+      facts.leaseWaits = [Wait(lease: robots, since: BootInstant(nanoseconds: 9_876_543_210), isTold: seed % 12 == 0)]
+    }
     return CrashRecord(
       writer: "0.0.9", service: state.service, facts: facts,
       resolved: state.generations.first { $0.id == facts.pinned })
@@ -39,11 +45,29 @@ import Vocabulary
     #expect(record.facts.step == "proving" && record.facts.operation == OperationID("reload-x-1"))
     #expect(record.facts.scaled.map(\.workers) == [7])
     #expect(record.resolved?.scaled(record.facts.scaled).settings.engines.first?.workers == 7)
+    let none = [CrashRecord.Scaled(engine: EngineName(unchecked: "web"), workers: 0)]
+    #expect(record.resolved?.scaled(none).plan.engine(EngineName(unchecked: "web"))?.workers == 0)
     // One from before the numbers of workers were written.
     let text = String(decoding: record.bytes, as: UTF8.self)
     let earlier = text.replacing(",\"scaled\":[{\"engine\":\"web\",\"workers\":7}]", with: "")
     #expect(earlier != text)
     #expect(try CrashRecord(bytes: Array(earlier.utf8)).facts.scaled.isEmpty)
+  }
+
+  /// It was written by the first version that knew leases. Never change the file: later versions must read it.
+  @Test func theRecordOfTheFirstVersionWithLeasesIsRead() throws {
+    let file = "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/") + "/SavedStates/crash-2.json"
+    let bytes = try readFile(file)
+    #expect(String(decoding: bytes, as: UTF8.self).hasPrefix("{\"format\":2,\"readableBy\":2,"), "not by one without")
+    let record = try CrashRecord(bytes: bytes)
+    #expect(record.facts.leaseOwner == "0123456789abcdef" && record.facts.pinned == GenerationID(6))
+    let engine = record.resolved?.settings.engines.first { $0.lease != nil }
+    #expect(engine?.lease?.rawValue == "robots" && engine?.standby == .warm)
+    guard case .redis? = record.resolved?.settings.leases.store else {
+      Issue.record("where they lie")
+      return
+    }
+    #expect(record.bytes == bytes)
   }
 
   @Test func oneThatNeedsALaterProgramIsRefused() throws {

@@ -1,4 +1,5 @@
 import Glibc
+import Leases
 import LinuxSystem
 import Settings
 import Supervision
@@ -36,6 +37,30 @@ import Vocabulary
     #expect(state.generations.last?.settings.engines.first?.environment["PATH"] == "/bin")
     #expect(state.history.unrecorded.count == 2)
     #expect(state.upgrade.from == "0.0.9")
+  }
+
+  /// It was written by the first version that knew leases. Never change the file: later versions must read it.
+  @Test func theStateOfTheFirstVersionWithLeasesIsRead() throws {
+    let bytes = try readFile(Self.file.replacing("state-1", with: "state-2"))
+    #expect(String(decoding: bytes, as: UTF8.self).hasPrefix("{\"format\":2,\"readableBy\":2,"), "not by one without")
+    let state = try SavedState(bytes: bytes)
+    let robots = LeaseName(unchecked: "robots")
+    #expect(state.core.serving == GenerationID(6) && state.readableBy == 2)
+    let leases = try #require(state.leases)
+    #expect(leases.owner == "0123456789abcdef")
+    guard case .redis(let url) = leases.settings.store else {
+      Issue.record("\(leases.settings)")
+      return
+    }
+    #expect(url.hasPrefix("redis://") && leases.settings.timeToLive > .zero && leases.settings.margin != nil)
+    let until = BootInstant(nanoseconds: 123_456_789_012_345)
+    #expect(leases.grants == [Grant(lease: robots, token: LeaseToken(.max - 5), provenUntil: until)])
+    #expect(state.core.leases == [robots: LeaseStanding(isWanted: true, state: .permitted)])
+    let engine = state.generations.last?.settings.engines.first { $0.lease == robots }
+    #expect(engine?.standby == .warm)
+    #expect(
+      state.core.generations[GenerationID(6)]?.engines.contains { $0.plan.lease == robots && $0.plan.isWarm } == true)
+    #expect(state.bytes == bytes, "and it is written as it was read")
   }
 
   @Test func whatIsAddedLaterDoesNotMatter() throws {

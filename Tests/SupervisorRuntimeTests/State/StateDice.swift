@@ -60,6 +60,7 @@ struct StateDice {
         socket: socket, path: "/health", host: "localhost", passes: 2, status: 204, body: dice.text(),
         timeout: dice.time())
     }
+    let lease = name == "robots" ? maybe(Self.lease) : nil
     return Settings.Engine(
       name: EngineName(unchecked: name), command: command(), workers: number(1...3), sockets: sockets, after: [],
       environment: texts(), prove: prove, ready: one(of: readiness), startTimeout: time(), stopTimeout: time(),
@@ -73,7 +74,7 @@ struct StateDice {
         memory: maybe(ByteCount(1 << 30)), processorPercent: maybe(150), processes: maybe(number(1...500))),
       recycling: Settings.Recycling(
         memory: maybe(ByteCount(1 << 29)), age: maybe(time()), requests: maybe(number(1...5_000))),
-      lease: name == "robots" ? maybe(Self.lease) : nil, standby: .cold)
+      lease: lease, standby: lease == nil ? .cold : one(of: Settings.Standby.allCases))
   }
 
   private mutating func settings(_ sockets: [Settings.Socket]) -> Settings {
@@ -213,7 +214,10 @@ struct StateDice {
             Grant(
               lease: Self.lease, token: LeaseToken(.max - 5),
               provenUntil: BootInstant(nanoseconds: Int64(number(0...1_000_000_000))))
-          ])))
+          ],
+          waits: coin()
+            ? [] : [Wait(lease: Self.lease, since: BootInstant(nanoseconds: Int64(number(1...1_000))), isTold: coin())]
+        )))
   }
 
   private mutating func listener(_ id: ListenerID, _ socket: Settings.Socket) -> SavedListener {

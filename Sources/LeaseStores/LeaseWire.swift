@@ -1,10 +1,10 @@
-import LeaseStores
-import Leases
-import Vocabulary
+package import Leases
+internal import Vocabulary
 
 /// How batond and its helper for leases talk: a line for a question, a line for its answer, fields with tabs between them.
-enum LeaseWire {
-  static func question(_ exchange: ExchangeID, _ request: StoreRequest) -> String {
+/// Times are whole milliseconds. What is not exactly that is nothing: nobody guesses who may work.
+package enum LeaseWire {
+  package static func question(_ exchange: ExchangeID, _ request: StoreRequest) -> String {
     let fields: [String] =
       switch request {
       case .acquire(let name, let above): ["acquire", name.rawValue, "\(above)"]
@@ -16,7 +16,8 @@ enum LeaseWire {
     return line(["\(exchange)"] + fields)
   }
 
-  static func question(_ line: String) -> (ExchangeID, StoreRequest)? {
+  /// nil: what came is no question.
+  package static func question(_ line: String) -> (ExchangeID, StoreRequest)? {
     var fields = fields(line)[...]
     guard let exchange = fields.popFirst().flatMap({ UInt64($0) }), let kind = fields.popFirst() else { return nil }
     let name = fields.first.flatMap { LeaseName(rawValue: $0) }
@@ -31,19 +32,21 @@ enum LeaseWire {
         guard let name = LeaseName(rawValue: name), let token = fields.popFirst().flatMap({ UInt64($0) }) else {
           return nil
         }
-        tokens[name] = LeaseToken(token)
+        guard tokens.updateValue(LeaseToken(token), forKey: name) == nil else { return nil }
       }
       request = .beat(tokens)
     case "release":
-      guard let name else { return nil }
+      guard let name, fields.count == 1 else { return nil }
       request = .release(name)
-    case "unregister": request = .unregister
+    case "unregister":
+      guard fields.isEmpty else { return nil }
+      request = .unregister
     default: return nil
     }
     return (ExchangeID(exchange), request)
   }
 
-  static func answer(_ answer: Result<StoreAnswer, StoreError>) -> String {
+  package static func answer(_ answer: Result<StoreAnswer, StoreError>) -> String {
     switch answer {
     case .success(.granted(let token)): line(["granted", "\(token)"])
     case .success(.heldBy(let holder)): line(["held"] + fields(of: holder))
@@ -63,7 +66,7 @@ enum LeaseWire {
   }
 
   /// nil: what came is no answer.
-  static func answer(_ line: String) -> Result<StoreAnswer, StoreError>? {
+  package static func answer(_ line: String) -> Result<StoreAnswer, StoreError>? {
     let fields = fields(line)
     switch fields.first {
     case "granted":
@@ -73,14 +76,15 @@ enum LeaseWire {
       var renewals: [LeaseName: Renewal] = [:]
       var rest = fields.dropFirst()
       while !rest.isEmpty {
-        let one = rest.prefix(6)
+        let one = Array(rest.prefix(6))
         rest = rest.dropFirst(6)
-        guard one.count == 6, let name = one.first.flatMap({ LeaseName(rawValue: $0) }) else { return nil }
-        renewals[name] = one.dropFirst().first == "renewed" ? .renewed : .lost(holder(one.dropFirst(2)))
+        guard one.count == 6, let name = LeaseName(rawValue: one[0]), let renewal = renewal(one[1], one[2...]),
+          renewals.updateValue(renewal, forKey: name) == nil
+        else { return nil }
       }
       return .success(.beaten(renewals))
-    case "released": return .success(.released)
-    case "unregistered": return .success(.unregistered)
+    case "released": return fields.count == 1 ? .success(.released) : nil
+    case "unregistered": return fields.count == 1 ? .success(.unregistered) : nil
     case "error":
       guard fields.count == 4 else { return nil }
       return .failure(StoreError(fields[1], fields[2], next: fields[3].isEmpty ? nil : fields[3]))
@@ -91,6 +95,11 @@ enum LeaseWire {
   private static func fields(of holder: Holder?) -> [String] {
     guard let holder else { return ["", "", "", ""] }
     return [holder.owner.text, "\(holder.token)", "\(holder.remaining.milliseconds)", holder.label]
+  }
+
+  private static func renewal(_ word: String, _ fields: ArraySlice<String>) -> Renewal? {
+    if fields.allSatisfy(\.isEmpty) { return word == "renewed" ? .renewed : word == "lost" ? .lost(nil) : nil }
+    return word == "lost" ? holder(fields).map { .lost($0) } : nil
   }
 
   private static func holder(_ fields: ArraySlice<String>) -> Holder? {

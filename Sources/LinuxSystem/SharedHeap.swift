@@ -1,0 +1,8 @@
+import CLinux
+
+/// Each thread has a heap of its own in glibc, which keeps what it was once given: of use where threads allocate all the
+/// time, and nothing but memory where they wait.
+package enum SharedHeap {
+  /// All threads share one from now on. Before any is started. Source: mallopt(3) M_ARENA_MAX.
+  package static func use() { cl_share_one_heap() }
+}
