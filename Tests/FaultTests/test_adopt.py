@@ -1,4 +1,8 @@
-"""`baton adopt` ended at every effect: the tree is whole, the next command puts back what was begun, and may begin again."""
+"""`baton adopt` ended at every effect: the tree is whole, the next command puts back what was begun, and may begin again.
+
+What one effect leaves the next one finds: the short form ends it before each and after the last, BATON_FAULTS=all on both
+sides of each.
+"""
 
 import os
 import pathlib
@@ -10,11 +14,20 @@ import tempfile
 import unittest
 
 from kit import programs
+from kit.faults import SIDES
 from kit.runner import within
 
 # Counted, so that an effect that is added is ended at as well.
 ADOPTING, UNDOING = 73, 72
 MEMORY = pathlib.Path("/dev/shm")
+EVERYTHING = os.environ.get("BATON_FAULTS") == "all"
+
+
+def points(count):
+    """(number, side) of so many effects."""
+    if EVERYTHING:
+        return [(number, side) for number in range(1, count + 1) for side in SIDES]
+    return [*((number, "before") for number in range(1, count + 1)), (count, "after")]
 
 
 class Tree:
@@ -91,24 +104,23 @@ class Adoption(unittest.TestCase):
         first = self.tree()
         count = first.effects("adopt", "--tree", str(first.path))
         self.assertEqual(count, ADOPTING)
-        for number in range(1, count + 1):
-            for side in ("before", "after"):
-                with self.subTest(effect=number, side=side):
-                    tree = self.tree()
-                    before, whole = tree.picture(), tree.whole()
-                    self.assertEqual(tree.adopt(BATON_FAULT=f"{number}:{side}:kill").returncode, -9)
-                    self.assertEqual(tree.whole(), whole)
-                    recovered = tree.baton("recover")
-                    self.assertEqual(recovered.returncode, 0, recovered.stderr)
-                    self.assertEqual(tree.whole(), whole)
-                    if tree.path.is_symlink():
-                        self.assertTrue((tree.app / "current").is_dir())
-                        again = tree.baton("adopt", "--undo")
-                        self.assertEqual(again.returncode, 0, again.stderr)
-                    self.assertEqual(tree.picture(), before)
-                    done = tree.adopt()
-                    self.assertEqual(done.returncode, 0, done.stderr)
-                    self.assertEqual(tree.whole(), whole)
+        for number, side in points(count):
+            with self.subTest(effect=number, side=side):
+                tree = self.tree()
+                before, whole = tree.picture(), tree.whole()
+                self.assertEqual(tree.adopt(BATON_FAULT=f"{number}:{side}:kill").returncode, -9)
+                self.assertEqual(tree.whole(), whole)
+                recovered = tree.baton("recover")
+                self.assertEqual(recovered.returncode, 0, recovered.stderr)
+                self.assertEqual(tree.whole(), whole)
+                if tree.path.is_symlink():
+                    self.assertTrue((tree.app / "current").is_dir())
+                    again = tree.baton("adopt", "--undo")
+                    self.assertEqual(again.returncode, 0, again.stderr)
+                self.assertEqual(tree.picture(), before)
+                done = tree.adopt()
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertEqual(tree.whole(), whole)
 
     @within(600)
     def test_undoing_killed_at_every_effect(self):
@@ -116,19 +128,18 @@ class Adoption(unittest.TestCase):
         self.assertEqual(first.adopt().returncode, 0)
         count = first.effects("adopt", "--undo")
         self.assertEqual(count, UNDOING)
-        for number in range(1, count + 1):
-            for side in ("before", "after"):
-                with self.subTest(effect=number, side=side):
-                    tree = self.tree()
-                    before, whole = tree.picture(), tree.whole()
-                    self.assertEqual(tree.adopt().returncode, 0)
-                    cut = tree.baton("adopt", "--undo", BATON_FAULT=f"{number}:{side}:kill")
-                    self.assertEqual(cut.returncode, -9)
-                    self.assertEqual(tree.whole(), whole)
-                    if (tree.app / "deploys/adoption.json").exists():
-                        done = tree.baton("adopt", "--undo")
-                        self.assertEqual(done.returncode, 0, done.stderr)
-                    self.assertEqual(tree.picture(), before)
+        for number, side in points(count):
+            with self.subTest(effect=number, side=side):
+                tree = self.tree()
+                before, whole = tree.picture(), tree.whole()
+                self.assertEqual(tree.adopt().returncode, 0)
+                cut = tree.baton("adopt", "--undo", BATON_FAULT=f"{number}:{side}:kill")
+                self.assertEqual(cut.returncode, -9)
+                self.assertEqual(tree.whole(), whole)
+                if (tree.app / "deploys/adoption.json").exists():
+                    done = tree.baton("adopt", "--undo")
+                    self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertEqual(tree.picture(), before)
 
 
 if __name__ == "__main__":

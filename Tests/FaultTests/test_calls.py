@@ -48,6 +48,7 @@ class CallsCase(unittest.TestCase):
             if not any(re.fullmatch(calls, call) and re.search(what, text) for calls, what in EXCEPTIONS)
         })  # fmt: skip
         self.assertEqual(unknown, [], "a change to the world outside of effects.perform")
+        self.assertEqual([each.plain(words) for words in seen.lost], [], "not on the disk when it counted as done")
         # It is seen at all: calls within effects, and what is asked of the supervisor.
         self.assertTrue({"fsync", "fdatasync"} & seen.inside.keys(), seen.inside)
         self.assertEqual(bool(seen.orders), gives_orders)

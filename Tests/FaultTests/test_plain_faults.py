@@ -67,6 +67,23 @@ class PlainUnit(Activations):
     def test_power_that_goes_in_its_activation(self):
         self.attempts(("power",), 4)
 
+    @within(240)
+    def test_a_recovery_that_is_killed_once_its_pointer_is_back_is_gone_on_with(self):
+        """`current` says no longer that the unit may run the new release: the link that lies beside it has to."""
+        with plain_ground() as ground:
+            ground.first()
+            restart = next(point.number for point in ground.points() if point.words.startswith("bus restart"))
+            for effect in range(1, 15):
+                old, before, new = ground.it.current, set(ground.it.operations()), ground.next_version()
+                ground.run(*ground.arguments(), fault=f"{restart}:after:kill")
+                _, _, reached = ground.run("recover", "demo", fault=f"{effect}:after:kill", where="recover")
+                status, said, _ = ground.run("recover", "demo", where="recover")
+                self.assertEqual(status, 0, said)
+                self.assertEqual(ground.complaints(old, new, before, 1, "kill"), [], f"after effect {effect}: {reached}")
+                if any("restart" in words for _, words in reached):
+                    return
+            self.fail("recovery restarts nothing")
+
     @within(120)
     def test_a_first_release_that_fails_its_proof_leaves_no_unit_that_runs(self):
         with plain_ground() as ground:

@@ -1,7 +1,8 @@
-"""batond is killed between every two calls by which it steers clients, under load, with one and with two sockets: what
-waits in any queue is served, by a generation that was proved, and nobody is refused."""
+"""batond is killed between every two calls by which it steers clients, under load, with one and with two sockets, also with
+two that take datagrams: what waits in any queue is served, by a generation that was proved, and nobody is refused."""
 
 import os
+import re
 import signal
 import threading
 import time
@@ -9,7 +10,7 @@ import unittest
 
 from kit import fixtures, http
 from kit.load import Load
-from kit.manager import Client, check_served, fill, managed, ports, untaken, with_sockets
+from kit.manager import Client, Datagram, ask, check_served, datagrams, fill, managed, ports, untaken, with_sockets
 from kit.runner import within
 from kit.varlink import Closed, VarlinkError
 from kit.waiting import wait_until
@@ -66,9 +67,14 @@ class Reloads:
             check_served(self.test, supervisor, clients)
             # What serves was proved, whichever of the two it is, and every socket leads to the same.
             allowed = {before} if self.bad else {before, colour}
-            seen = {http.ask(port, "/env?COLOUR").body for port in ports(supervisor).values() for _ in range(4)}
+            udp = datagrams(supervisor)
+            asked = [port for name, port in ports(supervisor).items() if name not in udp for _ in range(4)]
+            seen = {http.ask(port, "/env?COLOUR").body for port in asked}
             self.test.assertEqual(len(seen), 1, seen)
             self.test.assertLessEqual(seen, allowed)
+            if udp:
+                met = {Datagram.generation(port) for port in udp.values() for _ in range(4)}
+                self.test.assertEqual(met, {supervisor.status()["serving"]})
         except BaseException:
             print(f"killed at {number}: {reached[-3:]}")
             raise
@@ -93,16 +99,17 @@ def refused(load):
 
 
 class EveryCall(unittest.TestCase):
-    def walk(self, sockets, bad=False, change=None):
+    def walk(self, sockets, bad=False, change=None, udp=()):
         def settings(made):
-            with_sockets(*sockets)(made)
+            with_sockets(*sockets, udp=udp)(made)
             if change:
                 change(made)
 
         with managed(settings, start_environment={"BATON_KILL_AT": "1", "BATON_KILL_FROM": "reload"}) as it:
             reloads = Reloads(self, it, bad)
             it.environment.pop("BATON_KILL_AT", None)
-            with Load(it.of.port, 100, "--mode", "new", "--timeout", "20") as load:
+            # A batond that is killed while it asks a worker resets what it asked with.
+            with Load(it.of.port, 100, "--mode", "new", "--timeout", "20", resets=True) as load:
                 lives = reloads.all()
             print(f"{lives} kills, {load.report}; points:\n  " + "\n  ".join(reloads.reached))
             self.assertEqual(refused(load), 0, load.report)
@@ -125,6 +132,12 @@ class EveryCall(unittest.TestCase):
         lives, reached = self.walk(["http", "admin"])
         self.assertGreaterEqual(lives, 30)
 
+    @within(400)
+    def test_of_a_reload_with_two_that_take_datagrams(self):
+        _, reached = self.walk(["http"], udp=["echo", "names"])
+        # Each twice: when the new one takes over, and when the old one is gone.
+        self.assertEqual(len([each for each in reached if re.match("after attach.*udp:", each)]), 4)
+
     @within(280)
     def test_of_a_reload_that_comes_in_batches(self):
         def rolling(made):
@@ -145,11 +158,18 @@ class Recovery(unittest.TestCase):
 
     @within(280)
     def test_at_every_call_of_it(self):
-        with managed(with_sockets("http", "admin")) as it:
-            it.of.bad("never-ready", sockets=["http", "admin"], workers=1, start_timeout="60s")
+        self.walk("http", "admin")
+
+    @within(280)
+    def test_at_every_call_of_it_with_two_that_take_datagrams(self):
+        self.walk("http", udp=("echo", "names"))
+
+    def walk(self, *names, udp=()):
+        with managed(with_sockets(*names, udp=udp)) as it:
+            it.of.bad("never-ready", sockets=[*names, *udp], workers=1, start_timeout="60s")
             it.of.write()
             it.signal(signal.SIGHUP)
-            self.wait_for_two(it)
+            wait_until(lambda: self.are_stored(it, 2), 10)
             it.crash()
             clients = [client for name, port in ports(it).items() for client in fill(it, name, port, 2)]
             number, log = 0, it.of.folder / "points"
@@ -161,22 +181,22 @@ class Recovery(unittest.TestCase):
                     break
                 it.fallen()
                 # More of them each time, wherever the kernel leads them now.
-                clients += [Client(port) for port in ports(it).values()]
+                clients += [ask(it, name, port) for name, port in ports(it).items()]
             it.crash()
-            clients += [Client(port) for port in ports(it).values()]
+            clients += [ask(it, name, port) for name, port in ports(it).items()]
             it.restart()
             statuses = [client.status() for client in clients]
             lost = [status for status in statuses if status != 200]
             # Those that a worker had taken when it was killed were being answered.
             self.assertLessEqual(len(lost), number, f"{lost} of {len(statuses)}")
             self.assertFalse([one for one in lost if "refused" in str(one).lower()], lost)
-            check_served(self, it, [Client(port) for port in ports(it).values()])
+            check_served(self, it, [ask(it, name, port) for name, port in ports(it).items()])
             self.assertEqual(http.ask(it.of.port, "/env?COLOUR").body, "blue")
             print(f"{number} kills, {len(statuses)} clients, {len(lost)} cut")
             self.assertGreater(number, 10)
 
-    def wait_for_two(self, it):
-        wait_until(lambda: len(it.stored("http.")) == len(it.stored("admin.")) == 2, 10)
+    def are_stored(self, it, each):
+        return all(len(it.stored(name + ".")) == each for name in it.of.sockets)
 
     def is_killed(self, it):
         """Whether it ended by itself, or has recovered all there is."""
@@ -185,7 +205,7 @@ class Recovery(unittest.TestCase):
             if it.process.poll() is not None:
                 return "killed"
             try:
-                is_done = it.status()["state"] == "serving" and len(it.stored("http.")) == len(it.stored("admin.")) == 1
+                is_done = it.status()["state"] == "serving" and self.are_stored(it, 1)
             except (Closed, OSError, ValueError):
                 return None
             return "recovered" if is_done else None

@@ -10,11 +10,10 @@ import contextlib
 import os
 import re
 import signal
-import subprocess
-import threading
 import unittest
 
-from kit import http, proc, programs
+from kit import proc
+from kit.injection import Asking, Injection
 from kit.manager import managed, with_sockets
 from kit.runner import within
 from kit.waiting import wait_until
@@ -32,54 +31,6 @@ LOOP = {
 }  # fmt: skip
 
 DECIDED = re.compile(r"batond: (error: |warning: )*(generation \d+ (serves|is refused)|reload refused)")
-
-
-class Injection:
-    """Calls of the one thread of a process, not of its children, fail as long as the block lasts."""
-
-    def __init__(self, pid, call, error, when):
-        self.command = [
-            programs.tool("strace"), "-p", str(pid), "-o", "/dev/null", "-e", f"trace={call}", "-e",
-            f"inject={call}:error={error}:when={when}",
-        ]  # fmt: skip
-
-    def __enter__(self):
-        self.process = subprocess.Popen(self.command, stderr=subprocess.PIPE, text=True)
-        said = self.process.stderr.readline()
-        if "attached" not in said:
-            self.__exit__()
-            raise AssertionError(f"strace: {said}")
-        return self
-
-    def __exit__(self, *_):
-        self.process.terminate()
-        self.process.communicate()
-
-
-class Asking:
-    """A client that asks again and again; what went wrong."""
-
-    def __init__(self, port):
-        self.port, self.wrong, self.count, self.ends = port, [], 0, threading.Event()
-        self.thread = threading.Thread(target=self._ask)
-
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.ends.set()
-        self.thread.join()
-
-    def _ask(self):
-        while not self.ends.wait(0.01):
-            try:
-                answer = http.ask(self.port)
-                if answer.status != 200:
-                    self.wrong.append(answer.status)
-            except OSError as error:
-                self.wrong.append(str(error))
-            self.count += 1
 
 
 def descriptors(pid):

@@ -20,7 +20,7 @@ import traceback
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from kit import machine  # noqa: E402
-from kit.chaos import invariants  # noqa: E402
+from kit.chaos import invariants, leases, trials  # noqa: E402, F401  (cards)
 from kit.chaos.cards import CARDS  # noqa: E402
 from kit.chaos.stage import staged  # noqa: E402
 
@@ -28,7 +28,7 @@ SHORT = (
     "worker-killed", "overlap", "bad-version", "supervisor-killed", "release-swapped", "disk-full", "bad-settings",
     "supervisor-pauses", "clock-jumps", "journal-hangs",
 )  # fmt: skip
-# Those that were under way when the accident was due, and those that began at that moment.
+# Those that were under way when something was killed, and those that began at that moment.
 NEWCOMERS = 10
 
 
@@ -42,7 +42,7 @@ class Run:
         """One card and what it left; whether all is well."""
         stage = self.stage
         stage.dice = random.Random(f"{self.seed} {number} {card.name}")
-        _, failures, open_before = stage.crowd.tally()
+        _, failures, stage.under_way = stage.crowd.tally()
         deaths, began = stage.deaths, time.monotonic()
         wrong = []
         try:
@@ -60,8 +60,8 @@ class Run:
         for kind, count in lost.items():
             if kind not in card.kinds:
                 wrong.append(f"{count} requests failed ({kind}), which this may not cost")
-        if sum(lost.values()) > (open_before + NEWCOMERS) * max(1, stage.deaths - deaths):
-            wrong.append(f"{lost} were lost, and {open_before} were under way")
+        if sum(lost.values()) > (stage.under_way + NEWCOMERS) * max(1, stage.deaths - deaths):
+            wrong.append(f"{lost} were lost, and {stage.under_way} were under way")
         self.played[card.name] = self.played.get(card.name, 0) + 1
         self.lost[card.name] = self.lost.get(card.name, 0) + sum(lost.values())
         print(f"{number:4} {card.name:32} {played:5.1f} s, settled {time.monotonic() - began - played:4.1f} s"

@@ -161,6 +161,21 @@ class Adopt(unittest.TestCase):
             again = it.baton("adopt")
             self.assertEqual(again.returncode, 0, again.stderr)
 
+    def test_what_holds_after_a_refusal_is_said_whether_the_service_runs_or_not(self):
+        with service() as it:
+            refused = it.baton("adopt", "--undo")
+            self.assertEqual(refused.returncode, 1)
+            self.assertIn("nothing was adopted", refused.stderr)
+            # Nothing runs from the tree here.
+            self.assertIn("the tree is whole, and nothing was started or stopped", refused.stderr)
+            self.assertNotIn("runs from it", refused.stderr)
+            self.assertEqual(it.baton("adopt").returncode, 0)
+            done = it.baton("adopt", "--undo")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn("is a directory again", done.stdout)
+            self.assertNotIn("runs", done.stdout + done.stderr)
+            self.assertFalse(it.tree.is_symlink())
+
 
 if __name__ == "__main__":
     unittest.main()

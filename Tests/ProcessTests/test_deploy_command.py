@@ -60,19 +60,6 @@ class Refusal(unittest.TestCase):
             self.assertIn("not confirmed: the team knows", deploy.baton("deploy", "--foreground").stderr)
             self.assertNotIn("not confirmed", deploy.baton("deploy", "--foreground", "--yes").stderr)
 
-    def test_preflight_says_all_that_is_in_the_way(self):
-        with deployed() as deploy:
-            fine = deploy.baton("preflight")
-            self.assertEqual(fine.returncode, 0, fine.stdout + fine.stderr)
-            deploy.deploy["checklist"] = [{"text": "one", "run": ["false"]}]
-            (deploy.directory / "current").mkdir()
-            done = deploy.baton("preflight", "--json")
-            found = json.loads(done.stdout)
-            self.assertEqual((done.returncode, found["ready"]), (1, False))
-            self.assertEqual(
-                {each["check"] for each in found["checks"] if each["state"] == "refused"}, {"directory", "checklist"})
-            self.assertIn("baton adopt", json.dumps(found))
-
     def test_settings_without_deploy_exit_78(self):
         with deployed() as deploy:
             deploy.command("history")

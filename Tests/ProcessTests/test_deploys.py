@@ -1,5 +1,6 @@
 """Whole deploys from outside: a real repository, batond in the foreground, clients that must not notice."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -339,6 +340,26 @@ class Deploys(unittest.TestCase):
             done = deploy.baton("deploy", "--attach")
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertIn("bake is still to come", done.stdout)
+
+    def test_who_follows_leaves_when_the_other_has_ended_and_not_at_its_last_word(self):
+        """Whoever asks next, right after us, is not to find it busy."""
+        with deployed() as deploy:
+            deploy.deployed()
+            records = deploy.directory / "deploys" / deploy.operations()[-1] / "steps.jsonl"
+            with open(records) as file:
+                # As the process that works does until it ends.
+                fcntl.flock(file, fcntl.LOCK_EX)
+                client = deploy.start("deploy", "--attach")
+                with self.assertRaises(subprocess.TimeoutExpired, msg="it left at the last word"):
+                    client.wait(2)
+                fcntl.flock(file, fcntl.LOCK_UN)
+                _, said = client.communicate(timeout=20)
+                self.assertEqual(client.returncode, 0, said)
+                # One that never ends is not waited for for ever.
+                fcntl.flock(file, fcntl.LOCK_EX)
+                began = time.monotonic()
+                self.assertEqual(deploy.baton("deploy", "--attach").returncode, 0)
+                self.assertLess(4, time.monotonic() - began)
 
 
 def releases_there(deploy):

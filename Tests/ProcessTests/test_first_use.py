@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 import unittest
 
@@ -22,6 +23,27 @@ class FirstUse(unittest.TestCase):
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertNotIn("health check passed", done.stdout, "nothing was asked")
             self.assertFalse((deploy.directory / "deploys").exists())
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root sees who listens")
+    def test_doctor_takes_the_service_itself_for_no_stranger(self):
+        with deployed() as deploy:
+
+            def found():
+                deploy.write()
+                done = subprocess.run(
+                    [programs.path("baton"), "doctor", "--settings", deploy.of.file, "--control", deploy.running.control, "--json"],
+                    capture_output=True, text=True, timeout=30,
+                )  # fmt: skip
+                return {each["id"]: each["what"] for each in json.loads(done.stdout)["findings"]}
+
+            self.assertNotIn("stranger", found())
+            with socket.socket() as stranger:
+                stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+                stranger.bind(("127.0.0.1", deploy.of.port))
+                stranger.listen()
+                what = found()["stranger"]
+            self.assertIn(f"(pid {os.getpid()}) listens on", what)
+            self.assertNotIn("batond", what)
 
     def test_settings_of_a_first_use_have_their_remedies(self):
         with deployed() as deploy:

@@ -10,7 +10,7 @@ import threading
 import time
 import unittest
 
-from kit import proc, programs
+from kit import naive, proc, programs
 from kit.leased import ENGINE, Hosts
 from kit.locks import Redis
 from kit.manager import managed
@@ -107,6 +107,11 @@ class Redises(unittest.TestCase):
             late = [each for each in hosts.writes if not each.accepted]
             self.assertTrue(all(each.at < flushed + 1.5 for each in late), "ended by its next renewal")
 
+            def states():
+                return {host.status()["leases"][0]["state"] for host in hosts.hosts.values()}
+
+            wait_until(lambda: states() == {"held", "waiting"}, 10, lambda: f"what was lost is waited for again: {states()}")
+
     def test_a_redis_that_is_away_for_a_while(self):
         with Hosts(self.url(), ttl="2s") as hosts:
             hosts.start("a")
@@ -189,6 +194,9 @@ class Redises(unittest.TestCase):
         with Hosts(self.url(), ttl="1s") as hosts:
             hosts.start("a")
             work = hosts.wait_for_work("a")
+            limit = 0.5
+            self.assertLess(
+                naive.connection(self.redis.socket, limit), limit + 2, "the naive form's dies though all is well")
             before = clients()
             self.assertEqual(len(before), 2, "one for questions, one for news")
             # Four times as long as a lease lasts, sixteen times as long as an answer is waited for.
@@ -211,9 +219,44 @@ class Redises(unittest.TestCase):
             second = hosts.start("b")
             second.wait_for_log("waiting for lease robots", 10)
             self.assertEqual(seen(second), ("serving", "waiting", False))
+            self.assertEqual(
+                [naive.health(first), naive.health(second)], [200, 200], "the naive form takes both for well")
+            # Neither works, and that is seen: who has it, that nothing works under it, and for how long.
+            shown = first.baton("leases").stdout.splitlines()[1].split()
+            self.assertEqual((shown[2:5], shown[5]), (["this", "host", "yes"], "no"))
             first.stop()
             hosts.wait_for_work("b")
             self.assertEqual(seen(second), ("serving", "held", True))
+
+    def test_in_what_order_a_host_goes(self):
+        monitor = subprocess.Popen(
+            [programs.tool("redis-cli", "/usr/bin"), "-s", self.redis.socket, "MONITOR"], stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL, text=True)
+        self.addCleanup(monitor.communicate)
+        self.addCleanup(monitor.kill)
+        self.assertEqual(monitor.stdout.readline(), "OK\n")
+        with Hosts(self.url(), ttl="20s") as hosts:
+            host = hosts.start("a")
+            work = hosts.wait_for_work("a")
+            hosts.start("b")
+            hosts.hosts["b"].wait_for_log("waiting for lease robots", 10)
+            self.assertEqual(host.stop()[0], 0)
+            hosts.wait_for_work("b", above=work.token)
+            self.cli("ECHO", "over")
+            seen = []
+            for line in monitor.stdout:
+                at, words = line.split(" ", 1)
+                if '"over"' in words:
+                    break
+                if '"DEL"' in words or '"PUBLISH"' in words:
+                    seen.append((words.split('"', 1)[1].strip(), float(at)))
+            owners = self.cli("KEYS", "{baton}:instance:*").splitlines()
+            self.assertEqual(len(owners), 1, "the other one's")
+            self.assertRegex("\n".join(words for words, _ in seen), (
+                r'\ADEL" "{baton}:lease:robots"\nPUBLISH" "{baton}:news" "robots"\nDEL" "{baton}:instance:\w+"\Z'))
+            self.assertNotIn(owners[0], seen[-1][0])
+            last = max(each.at for each in hosts.replay(self) if each.token == work.token)
+            self.assertLess(last + time.time() - now(), seen[0][1] + 0.001, "its engine was gone before")
 
     def test_what_people_see(self):
         with Hosts(self.url(), ttl="20s") as hosts:
@@ -233,6 +276,27 @@ class Redises(unittest.TestCase):
 
 @within(200)
 class Engines(unittest.TestCase):
+    def test_a_reload_of_the_holder_leaves_the_warm_one_where_it_is(self):
+        with Hosts(ttl="20s", warm=True) as hosts:
+            first = hosts.start("a")
+            work = hosts.wait_for_work("a")
+            second = hosts.start("b")
+            warm = wait_until(lambda: second.pids("robots"), 10, hosts.logs)
+            for host in (first, second):
+                host.of.engines["robots"]["environment"] = {"X": "1"}
+                self.assertEqual(host.reload()["outcome"], "done")
+            count = len(hosts.writes)
+            wait_until(lambda: len(hosts.writes) > count + 20, 10, hosts.logs)
+            self.assertEqual({(each.owner, each.token) for each in hosts.replay(self)}, {("a", work.token)})
+            # Its own reload starts it anew, and it waits as before.
+            fresh = wait_until(lambda: second.pids("robots"), 10, hosts.logs)
+            self.assertNotEqual(fresh, warm)
+            self.assertEqual(second.status()["leases"][0]["state"], "waiting")
+            first.stop()
+            hosts.wait_for_work("b", above=work.token)
+            self.assertEqual(second.pids("robots"), fresh)
+            hosts.replay(self)
+
     def test_a_warm_one_is_ready_before_and_works_only_after(self):
         with Hosts(ttl="20s", warm=True) as hosts:
             first = hosts.start("a")

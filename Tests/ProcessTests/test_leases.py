@@ -1,5 +1,6 @@
 """Engines under a lease: of several supervisors one runs them, whatever happens to it, to the others and to the store."""
 
+import json
 import os
 import signal
 import time
@@ -49,6 +50,37 @@ class Stores:
             wait_until(lambda: len(hosts.writes) > count + 20, 10, hosts.logs)
             self.assertEqual({(each.owner, each.token) for each in hosts.replay(self)}, {("a", hosts.writes[0].token)})
 
+    def test_how_the_other_holder_is_doing_is_seen(self):
+        with self.make(ttl="12s") as hosts:
+            first = hosts.start("a")
+            work = hosts.wait_for_work("a")
+            second = hosts.start("b")
+
+            def seen():
+                return json.loads(second.baton("leases", "--json").stdout)["leases"][0]
+
+            waits = wait_until(lambda: seen() if "holder" in seen() else None, 10, hosts.logs)
+            self.assertEqual((waits["state"], waits["holderToken"], waits["holderAlive"]), ("waiting", work.token, True))
+            self.assertTrue(6_000 < waits["holderRemainingMs"] <= 12_000, waits)
+            self.assertLess(abs(time.time() - waits["holderSeenUsec"] / 1e6), 5)
+            self.assertEqual(waits["ttlMs"], 12_000)
+            row = second.baton("leases").stdout.splitlines()[1].split()
+            self.assertEqual((row[0], row[1], row[3]), ("robots", "waiting", "yes"))
+            # For longer than it lasts: what the store says is asked for again.
+            renewed = waits["holderSeenUsec"] + 9_000_000
+            waits = wait_until(lambda: seen() if seen()["holderSeenUsec"] > renewed else None, 20, hosts.logs)
+            self.assertTrue(waits["holderAlive"] and waits["holderRemainingMs"] > 5_000, waits)
+            for pid in [first.pid, *proc.descendants(first.pid)]:
+                proc.kill(pid)
+            waits = wait_until(lambda: seen() if seen().get("holderAlive") is False else None, 20, hosts.logs)
+            self.assertEqual((waits["state"], waits["holderToken"]), ("waiting", work.token))
+            self.assertLess(waits["holderRemainingMs"], 7_000)
+            hosts.wait_for_work("b", above=work.token)
+            held = seen()
+            self.assertEqual(held["state"], "held")
+            self.assertFalse({"holder", "holderAlive", "holderRemainingMs"} & set(held))
+            hosts.replay(self)
+
     def test_a_killed_holder_is_followed_within_its_time(self):
         with self.make(ttl="3s") as hosts:
             first = hosts.start("a")
@@ -67,7 +99,7 @@ class Stores:
             work = hosts.wait_for_work("a")
             hosts.start("b")
             engine = first.pids("robots")[0]
-            os.kill(first.pid, signal.SIGSTOP)
+            proc.stop_between_writes(first.pid)
             hosts.wait_for_work("b", above=work.token)
             os.kill(first.pid, signal.SIGCONT)
             wait_until(lambda: not proc.alive(engine), 10, hosts.logs)
@@ -75,6 +107,11 @@ class Stores:
             woken = time.clock_gettime(time.CLOCK_BOOTTIME)
             holds_for(lambda: not [each for each in hosts.writes if each.owner == "a" and each.at > woken], 0.3)
             writes = hosts.replay(self, stale_from=("a",))
+            # And it waits as any other, instead of ending for ever beside another.
+            def waits(seen):
+                return seen["leases"][0]["state"] == "waiting" and "b@" in seen["leases"][0].get("holder", "")
+
+            first.wait_status(waits, 5, "that it waits for the other one")
             # Only while nobody could end it: what it wrote meanwhile was refused.
             self.assertTrue([each for each in writes if not each.accepted])
             second = next(each for each in writes if each.owner == "b")
@@ -103,6 +140,33 @@ class InPostgres(Stores, unittest.TestCase):
 
     def make(self, **options):
         return Hosts({"database": {"url": self.server.url()}}, **options)
+
+    def helper(self, host):
+        """The process that asks the database for it; nil when there is none."""
+        found = [pid for pid in proc.children(host.pid) if "--keep-leases" in proc.command_line(pid)]
+        self.assertLessEqual(len(found), 1)
+        return found[0] if found else None
+
+    def test_a_helper_that_dies_or_hangs_is_followed_by_another(self):
+        with self.make(ttl="4s") as hosts:
+            host = hosts.start("a")
+            work = hosts.wait_for_work("a")
+            self.assertNotIn(self.server.url(), "".join(proc.command_line(self.helper(host))))
+            for number in (signal.SIGKILL, signal.SIGSTOP):
+                with self.subTest(number):
+                    old = self.helper(host)
+                    os.kill(old, number)
+                    self.addCleanup(proc.kill, old)
+                    began = time.clock_gettime(time.CLOCK_BOOTTIME)
+                    wait_until(lambda: hosts.writes[-1].at > began + 6, 20, hosts.logs)
+                    self.assertEqual({(each.owner, each.token) for each in hosts.replay(self)}, {("a", work.token)})
+                    if number == signal.SIGSTOP:
+                        # It was cut off, and ends by itself as soon as it can.
+                        os.kill(old, signal.SIGCONT)
+                    wait_until(lambda: not proc.alive(old), 10, hosts.logs)
+                    self.assertNotIn(self.helper(host), (None, old))
+            host.stop()
+            self.assertEqual(proc.children(host.pid), [])
 
 
 if __name__ == "__main__":

@@ -4,13 +4,15 @@ import concurrent.futures
 import json
 import os
 import pathlib
+import pty
+import select
 import shutil
 import signal
 import subprocess
 import time
 import unittest
 
-from kit import programs
+from kit import proc, programs
 from kit.locks import Locks, Redis
 from kit.postgres import Postgres
 from kit.waiting import wait_until
@@ -25,6 +27,10 @@ class Lock(unittest.TestCase):
             missing = locks.run("run", "job", "--", "no-such-program")
             self.assertEqual(missing.returncode, 127)
             self.assertIn("no-such-program", missing.stderr)
+            text = locks.directory / "text"
+            text.write_text("no program\n")
+            text.chmod(0o755)
+            self.assertEqual(locks.run("run", "job", "--", str(text)).returncode, 126)
             self.assertFalse(locks.listed()["job"]["held"], "given back each time")
 
     def test_input_output_and_environment_are_the_commands(self):
@@ -34,6 +40,12 @@ class Lock(unittest.TestCase):
             self.assertEqual(done.stdout, "line\n")
             name, token = done.stderr.split()
             self.assertEqual((name, int(token)), ("job", locks.listed()["job"]["token"]))
+
+    def test_files_of_the_command_have_the_callers_umask(self):
+        with Locks() as locks:
+            made = locks.directory / "made"
+            locks.run("run", "job", "--", "touch", str(made), umask=0o027)
+            self.assertEqual(made.stat().st_mode & 0o777, 0o640)
 
     def test_the_second_is_busy_at_once(self):
         with Locks() as locks:
@@ -74,6 +86,18 @@ class Lock(unittest.TestCase):
             second = locks.run("run", "job", "--wait", "300ms", "--", "true")
             self.assertEqual(second.returncode, 75)
 
+    def test_who_is_told_to_end_while_waiting_does_and_starts_nothing(self):
+        with Locks() as locks:
+            first = locks.holder()
+            second = locks.start("run", "job", "--wait", "60s", "--", "touch", str(locks.directory / "ran"))
+            self.assertIn("waiting for job", second.stderr.readline())
+            second.terminate()
+            self.assertEqual(second.wait(20), 128 + signal.SIGTERM)
+            first.terminate()
+            self.assertEqual(first.wait(20), 7)
+            self.assertEqual(locks.run("run", "job", "--", "true").returncode, 0)
+            self.assertFalse((locks.directory / "ran").exists())
+
     def test_it_is_renewed_beyond_its_time(self):
         with Locks() as locks:
             first = locks.holder("job", "--ttl", "3s")
@@ -84,7 +108,7 @@ class Lock(unittest.TestCase):
         """The holder stops for longer than its time; another starts; the first ends its command as soon as it can."""
         with Locks() as locks:
             first = locks.holder("job", "--ttl", "1s")
-            first.send_signal(signal.SIGSTOP)
+            proc.stop_between_writes(first.pid)
             second = locks.holder("job", "--ttl", "30s", "--wait", "30s")
             first.send_signal(signal.SIGCONT)
             self.assertEqual(first.wait(30), 1)
@@ -108,6 +132,16 @@ class Lock(unittest.TestCase):
             self.assertEqual(first.wait(30), 1)
             self.assertIn("taken away", first.stderr.read())
             self.assertEqual(locks.lines[-1], "ended", "it had its SIGTERM")
+
+    def test_a_command_that_stands_still_hears_that_the_lock_is_lost(self):
+        with Locks() as locks:
+            script = "trap 'echo ended >> $LOG' TERM; echo $$ >> $LOG; while :; do sleep 0.05; done"
+            first = locks.start("run", "job", "--ttl", "3s", "--", "bash", "-c", script)
+            wait_until(lambda: locks.lines, 20, lambda: "it runs")
+            os.kill(int(locks.lines[0]), signal.SIGSTOP)
+            locks.run("release", "job", "--force")
+            self.assertEqual(first.wait(30), 1)
+            self.assertEqual(locks.lines[-1], "ended", "SIGTERM came first")
 
     def test_a_command_that_ignores_term_is_killed_when_the_lock_is_lost(self):
         with Locks() as locks:
@@ -151,6 +185,62 @@ class Lock(unittest.TestCase):
                 process.send_signal(number)
                 self.assertEqual(process.wait(20), 9, number)
 
+    def test_what_is_no_end_is_for_the_command_alone_and_what_is_ignored_stays_so(self):
+        with Locks() as locks:
+            # 143 of the child: it had SIGTERM, and no SIGUSR1 before.
+            ended = "kill $!; wait $!; [ $? = 143 ] && exit 9; exit 8"
+            script = f"trap '{ended}' USR1; sleep 300 & echo here >> $LOG; while :; do wait; done"
+            process = locks.start("run", "job", "--", "bash", "-c", script)
+            wait_until(lambda: locks.lines, 20, lambda: "it runs")
+            process.send_signal(signal.SIGUSR1)
+            self.assertEqual(process.wait(20), 9)
+            os.mkfifo(f"{locks.log}.fifo")
+            before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+            try:
+                process = locks.start("run", "job", "--", "bash", "-c", "echo $$ >> $LOG; read -r line < $LOG.fifo; exit 5")
+            finally:
+                signal.signal(signal.SIGHUP, before)
+            wait_until(lambda: len(locks.lines) == 2, 20, lambda: "it runs")
+            process.send_signal(signal.SIGHUP)
+            process.send_signal(signal.SIGUSR2)
+            self.assertEqual(process.wait(20), 128 + signal.SIGUSR2, "SIGHUP was passed on, as with nohup it must not be")
+
+    def test_ctrl_z_does_not_stop_what_nobody_could_wake(self):
+        with Locks() as locks:
+            process = locks.start("run", "job", "--", "bash", "-c", "echo $$ >> $LOG; while :; do echo >> $LOG; sleep 0.02; done")
+            wait_until(lambda: len(locks.lines) > 2, 20, lambda: "it runs")
+            os.kill(int(locks.lines[0]), signal.SIGTSTP)
+            lines = len(locks.lines)
+            wait_until(lambda: len(locks.lines) > lines + 5, 20, lambda: "it goes on")
+            process.terminate()
+            self.assertEqual(process.wait(20), 128 + signal.SIGTERM)
+
+    def test_on_a_terminal_the_command_reads_from_it_and_gives_it_back(self):
+        with Locks() as locks:
+            command = f"{programs.path('baton')} lock run job -- sh -c 'read line; echo got $line'; read more; echo back $more"
+            pid, terminal = pty.fork()
+            if not pid:
+                os.execve("/bin/sh", ["sh", "-c", command], locks.environment)
+            try:
+                os.write(terminal, b"one\n")
+                said = self.read_until(terminal, b"got one")
+                os.write(terminal, b"two\n")
+                self.read_until(terminal, b"back two")
+                self.assertNotIn(b"back", said)
+            finally:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+                os.close(terminal)
+
+    def read_until(self, terminal, words):
+        said, end = b"", time.monotonic() + 20
+        while words not in said:
+            left = end - time.monotonic()
+            if left <= 0 or not select.select([terminal], [], [], left)[0]:
+                self.fail(f"{words} was not said: {said}")
+            said += os.read(terminal, 4096)
+        return said
+
     def test_clean_forgets_what_is_free_and_says_so_before(self):
         with Locks() as locks:
             locks.run("run", "old", "--owner", "worker-1", "--", "true")
@@ -160,6 +250,7 @@ class Lock(unittest.TestCase):
             would = json.loads(locks.run("clean", "--dry-run", "--json").stdout)
             self.assertEqual((would["done"], would["forgotten"], would["held"]), (False, ["old", "older"], ["job"]))
             self.assertEqual(set(locks.listed()), {"old", "older", "job"})
+            self.assertEqual(json.loads(locks.run("clean", "--owner", "worker", "--json").stdout)["forgotten"], [])
             self.assertEqual(json.loads(locks.run("clean", "--owner", "worker-1", "--json").stdout)["forgotten"], ["old"])
             self.assertEqual(set(locks.listed()), {"older", "job"})
             again = locks.run("run", "old", "--", "sh", "-c", "echo $BATON_LEASE_TOKEN")
@@ -177,6 +268,19 @@ class Lock(unittest.TestCase):
             self.assertRegex(text[1], r"job +worker-1@\S+:\d+ +\d+s +\d+")
             self.assertRegex(text[2], r"done +nobody; last: ")
             self.assertTrue(all(len(line) <= 80 for line in text), text)
+            locks.holder("odd", "--owner", "\x1b[31mred")
+            busy = locks.run("run", "odd", "--", "true").stderr
+            refused = locks.run("release", "odd").stderr
+            self.assertIn("[31mred@", busy)
+            for said in (locks.run("list").stdout, busy, refused, locks.run("release", "odd", "--force").stdout):
+                self.assertNotIn("\x1b", said)
+
+    def test_looking_makes_no_store(self):
+        with Locks() as locks:
+            for words in (("list",), ("release", "job"), ("clean",)):
+                done = locks.run(*words)
+                self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertFalse(pathlib.Path(locks.store).exists())
 
     def test_a_store_that_is_none_is_said_with_what_to_do(self):
         with Locks() as locks:
@@ -252,7 +356,9 @@ class Lock(unittest.TestCase):
             redis.process.send_signal(signal.SIGSTOP)
             self.assertIn("does not answer", first.stderr.readline())
             redis.process.send_signal(signal.SIGCONT)
-            self.assertIn("answers again", first.stderr.readline())
+            # Why it does not is said as it becomes known.
+            while "answers again" not in (said := first.stderr.readline()):
+                self.assertIn("does not answer", said)
             self.assertIsNone(first.poll())
 
     def test_words_that_are_wrong(self):
@@ -274,4 +380,6 @@ class Lock(unittest.TestCase):
                     capture_output=True, text=True,
                 )  # fmt: skip
                 self.assertEqual(done.returncode, 0, done.stderr)
-                self.assertTrue((locks.directory / place / "leases.db").exists())
+                store = locks.directory / place / "leases.db"
+                self.assertTrue(store.exists())
+                self.assertEqual(store.parent.stat().st_mode & 0o777, 0o700, "nobody else's")

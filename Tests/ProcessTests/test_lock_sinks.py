@@ -6,7 +6,7 @@ import signal
 import subprocess
 import unittest
 
-from kit import programs
+from kit import proc, programs
 from kit.locks import Locks, Redis
 from kit.postgres import PLACES, Postgres
 from kit.waiting import wait_until
@@ -25,7 +25,7 @@ class Sinks(unittest.TestCase):
         first = locks.start("run", "report", "--ttl", "3s", "--", "bash", "-c", script, variables=variables)
         wait_until(
             lambda: locks.lines, 20, lambda: f"the first one to run: {first.poll()} {first.poll() and first.stderr.read()}")
-        first.send_signal(signal.SIGSTOP)
+        proc.stop_between_writes(first.pid)
         second = locks.run(
             "run", "report", "--wait", "15s", "--", "bash", "-c", f"echo $BATON_LEASE_TOKEN >> $LOG; {write}", variables=variables)
         self.assertEqual(second.returncode, 0, second.stderr)

@@ -5,7 +5,7 @@ import unittest
 
 from kit import programs
 
-ROWS = [*(f"A{number}" for number in range(1, 25)), "Q1", "M1", "M2", "M3", "B1", "B2", "B3"]
+ROWS = [*(f"A{number}" for number in range(1, 25)), "Q1", "M1", "M2", "M3", *(f"B{number}" for number in range(1, 7))]
 
 
 class Pitfalls(unittest.TestCase):

@@ -117,6 +117,28 @@ class Pinned(unittest.TestCase):
             supervisor.restart()
             self.assertEqual(len(supervisor.pids()), 1)
 
+    def test_an_engine_that_was_scaled_to_nothing(self):
+        def two_engines(made):
+            made.engines["jobs"] = made.idle(workers=2)
+
+        with managed(two_engines) as supervisor:
+            supervisor.call("Scale", engine="jobs", workers=0, wait=True)
+            supervisor.call("Scale", engine="web", workers=0, wait=True)
+            for _ in range(2):
+                supervisor.crash()
+                supervisor.restart()
+                self.assertEqual(supervisor.pids() + supervisor.pids("jobs"), [])
+            # Whoever connects meanwhile waits, and is served by the first worker there is.
+            client = Client(supervisor.of.port)
+            supervisor.call("Scale", engine="web", workers=1, wait=True)
+            self.assertEqual(client.status(), 200)
+            supervisor.crash()
+            supervisor.restart()
+            self.assertEqual((len(supervisor.pids()), len(supervisor.pids("jobs"))), (1, 0))
+            # Until the settings are read again.
+            self.assertEqual(supervisor.reload()["outcome"], "done")
+            self.assertEqual((len(supervisor.pids()), len(supervisor.pids("jobs"))), (2, 2))
+
     def test_right_after_an_upgrade(self):
         with managed(lambda made: made.environment.update(COLOUR="blue")) as supervisor:
             for _ in range(3):
@@ -269,6 +291,39 @@ class Queues(unittest.TestCase):
                 supervisor.restart()
                 check_served(self, supervisor, [Client(supervisor.of.port)])
             self.assertEqual(len(supervisor.stored("echo")), 1)
+
+    @within(120)
+    def test_datagrams_in_two_queues_are_all_served(self):
+        def datagrams(made):
+            with_sockets("http")(made)
+            made.sockets["echo"] = {"listen": f"udp:127.0.0.1:{http.free_port()}"}
+            made.engines["web"]["sockets"] = ["http", "echo"]
+
+        def stop_workers(supervisor):
+            for pid in supervisor.pids():
+                os.kill(pid, signal.SIGSTOP)
+
+        with managed(datagrams) as supervisor, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.settimeout(10)
+            sender.connect(("127.0.0.1", int(supervisor.of.sockets["echo"]["listen"].rpartition(":")[2])))
+            sent = [b"old %d" % number for number in range(5)] + [b"new %d" % number for number in range(5)]
+            # In the queue that clients met before the switch, and in the one they meet after it.
+            stop_workers(supervisor)
+            for each in sent[:5]:
+                sender.send(each)
+            supervisor.reload()
+            stop_workers(supervisor)
+            for each in sent[5:]:
+                sender.send(each)
+            self.assertEqual(len(supervisor.stored("echo")), 2)
+            supervisor.crash()
+            supervisor.restart()
+            heard = [sender.recv(1000).split(maxsplit=4) for _ in sent]
+            self.assertEqual(sorted(b" ".join(each[3:]).split(b" ", 1)[1] for each in heard), sorted(sent))
+            check_served(self, supervisor, [Client(supervisor.of.port)])
+            self.assertRegex(supervisor.log(), r"came back: echo\.2 with some waiting, echo\.4 with some waiting")
+            # What asked for their order came into no queue.
+            self.assertEqual(supervisor.of.counts()["datagrams"], len(sent))
 
     @within(120)
     def test_engines_that_never_run_twice_have_one_queue(self):

@@ -107,7 +107,12 @@ class Terminal(unittest.TestCase):
 
     def test_without_colour(self):
         with deployed() as deploy:
-            screen = self.deploy(deploy, "--quick", more={"NO_COLOR": "1"})
+            environment = {"TERM": "xterm", "NO_COLOR": "1"}
+            screen = self.deploy(deploy, "--quick", more=environment)
+            self.assertEqual(screen.end(), 0, screen.raw)
+            self.assertNotRegex(screen.raw, r"\x1b\[[0-9;]*m")
+            # Results go another way than progress.
+            screen = Screen(deploy.command("history"), deploy.environment(environment))
             self.assertEqual(screen.end(), 0, screen.raw)
             self.assertNotRegex(screen.raw, r"\x1b\[[0-9;]*m")
 
@@ -118,6 +123,26 @@ class Terminal(unittest.TestCase):
             for words in (("history",), ("releases",), ("preflight",)):
                 done.stdout += deploy.baton(*words).stdout
             self.assertNotIn("\x1b", done.stdout + done.stderr)
+
+    def test_a_log_says_what_began_where_something_came_of_it_or_it_took_long(self):
+        with deployed() as deploy:
+            deploy.deploy["build"] = [["sleep", "1.2"], ["echo", "built"]]
+            deployed_once = deploy.baton("deploy", "--foreground", "--quick")
+            self.assertEqual(deployed_once.returncode, 0, deployed_once.stderr)
+            deploy.version("two")
+            plan = deploy.baton("deploy", "--plan").stdout
+            self.assertNotIn("fatal", plan, "what git says of a commit that it does not have yet")
+            deploy.deploy["build"] = [["sh", "-c", "echo no; exit 1"]]
+            failed = deploy.baton("deploy", "--foreground", "--quick").stderr
+            for said in (deployed_once.stderr, failed):
+                lines = said.splitlines()
+                self.assertIn("begins    build", lines)
+                self.assertIn("  | $ ", said)
+                for one, after in zip(lines, lines[1:]):
+                    if match := re.match(r"begins +(\S+)$", one):
+                        self.assertFalse(re.match(rf"done +{match[1]} +\d+(\.\d+)?(ms|µs)$", after), f"{one}\n{after}")
+            self.assertRegex(deployed_once.stderr, r"(?m)^          1 file$")
+            self.assertRegex(failed, r"(?m)^undone +build$")
 
     def test_tables_fit_eighty_columns(self):
         with deployed() as deploy:

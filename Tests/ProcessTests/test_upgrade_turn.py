@@ -8,8 +8,10 @@ import threading
 import unittest
 
 from kit import http, programs, varlink
+from kit.load import Load
 from kit.runner import within
 from kit.waiting import wait_until
+from test_rolling import batches, generations, offer, rolling
 from test_upgrade import upgradable, workers
 
 
@@ -75,6 +77,27 @@ class Turns(unittest.TestCase):
                 self.assertEqual(last.answer()["verdict"]["generation"], 3)
             kinds = [event["kind"] for event in supervisor.call("Events", limit=100)["events"]]
             self.assertLess(kinds.index("upgraded"), len(kinds) - kinds[::-1].index("generation-serving") - 1)
+
+    def test_one_that_is_asked_for_between_two_batches_comes_after_the_last(self):
+        with upgradable(rolling(**{"for": "300ms"})) as supervisor:
+            offer(supervisor)
+            supervisor.of.write()
+            with Load(supervisor.of.port, 300, "--mode", "both") as load, contextlib.ExitStack() as stack:
+                upgrade, reload = (stack.enter_context(varlink.Connection(supervisor.control, 60)) for _ in range(2))
+                reload.send("Reload", wait=True)
+                supervisor.wait_for_log("batch 1 of 3 of generation 2")
+                upgrade.send("Upgrade", more=True, wait=True)
+                while "waits" not in upgrade.answer()["progress"]["text"]:
+                    pass
+                self.assertEqual(batches(supervisor), ["1 of 3"])
+                self.assertEqual(reload.answer()["verdict"]["outcome"], "done")
+                while "verdict" not in (reply := upgrade.answer()):
+                    pass
+                self.assertEqual(reply["verdict"]["outcome"], "done")
+            self.assertEqual(load.report.failed, 0, load.report)
+            log = supervisor.log()
+            self.assertLess(log.index("batch 2 of 3 of generation 2"), log.index("without supervision"))
+            self.assertEqual(generations(supervisor), [2, 2, 2])
 
     def test_a_refused_one_lets_those_that_wait_begin(self):
         with upgradable(quick) as supervisor:

@@ -212,6 +212,26 @@ contains = "{contains}"
         self.assertEqual(status, 1, said)
         self.assertIn("memory", said)
 
+    def test_a_bake_sees_what_burns_the_processor(self):
+        # A core, in a child: what the unit uses counts, not its main process. A busy host gives it less.
+        self.machine.write("/srv/burn.sh", """#!/bin/bash
+(read -r _ < /run/burn; while :; do :; done) &
+exec /usr/sbin/nginx -c /srv/shop.conf -g 'daemon off;'
+""", mode=0o755)
+        self.machine.run("mkfifo", "/run/burn")
+        self.unit("shop.service", UNIT.replace("/usr/sbin/nginx -c /srv/shop.conf -g 'daemon off;'", "/srv/burn.sh"))
+        self.start()
+        limits = 'interval = "200ms"\nmax-cpu = "2%"\nbreaches = 3\n'
+        self.settings(contains="this is r1", bake='for = "2s"\n' + limits)
+        status, said = self.run_steps("bake")
+        self.assertEqual(status, 0, said)
+        self.settings(contains="this is r1", bake='for = "60s"\n' + limits)
+        started = self.machine.start(*STEPS, "bake", stdout=subprocess.PIPE, text=True)
+        self.machine.run("bash", "-c", "echo > /run/burn")
+        said, _ = started.communicate(timeout=60)
+        self.assertEqual(started.returncode, 1, said)
+        self.assertRegex(said, r"CPU \d+(\.\d+)?%, limit 2%")
+
     def test_a_bake_counts_errors_in_the_journal(self):
         self.machine.write("/srv/trouble.sh", """#!/bin/sh
 trap 'echo "<3>it broke"' USR1

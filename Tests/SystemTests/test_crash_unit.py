@@ -1,9 +1,12 @@
 """A batond that dies without notice under a real systemd: what served serves again, from what systemd kept."""
 
+import json
+import pathlib
 import signal
 import unittest
 
 from kit.installed import installed
+from kit.load import Load
 from kit.runner import within
 from kit.waiting import wait_until
 
@@ -45,6 +48,27 @@ class WhatServed(unittest.TestCase):
             # A restart that was asked for reads what lies there.
             self.assertNotEqual(it.systemctl("restart", check=False).returncode, 0)
 
+    def test_serves_again_after_the_kernel_killed_it_for_want_of_memory(self):
+        with installed() as it:
+            it.drop_in("[Service]\nMemoryMax=150M\nMemorySwapMax=0\n")
+            it.environment["COLOUR"] = "blue"
+            # Once, when it is told to.
+            eats = f"until rm {it.home}/eat 2>/dev/null; do sleep 0.05; done; exec tail /dev/zero"
+            it.engines["eater"] = it.idle(command=["/bin/sh", "-c", eats], ready={"after": "1ms"})
+            it.start()
+            before = it.pid()
+            pathlib.Path(f"/proc/{it.machine.pid_outside(before)}/oom_score_adj").write_text("1000")
+            with it.load(100, "--mode", "new", "--timeout", "20") as load:
+                seen = it.counts()["clients"]
+                wait_until(lambda: it.counts()["clients"] > seen + 20, 10)
+                it.machine.write(f"{it.home}/eat", "")
+                back(it, before)
+                wait_until(lambda: it.counts()["clients"] > seen + 100, 20, "clients after it")
+                self.assertEqual(colour(it), "blue")
+            self.assertEqual(refused(load), 0, load.report)
+            self.assertIn("code=killed, status=9/KILL", it.journal())
+            self.assertIn("came back after it ended without notice", it.journal())
+
     def test_a_candidate_and_its_listener_are_given_up(self):
         with installed() as it:
             # What brings it back is its end, and no watchdog or time limit.
@@ -83,3 +107,61 @@ class WhatServed(unittest.TestCase):
                 seen = it.counts()["clients"]
                 wait_until(lambda: it.counts()["clients"] > seen + 20, 10)
             self.assertEqual(load.report.failed, 0, load.report)
+
+
+def cut_events(it):
+    events = map(json.loads, it.baton("events", "demo", "--json").stdout.splitlines())
+    return [each for each in events if each["kind"] == "connections-cut"]
+
+
+def hold(it, rate):
+    """Requests whose answers do not come in this test."""
+    prefix = ("nsenter", "-t", str(it.machine.leader), "-n")
+    return Load(f"http://127.0.0.1:{it.port}/slow?ms=60000", rate, "--mode", "new", "--timeout", "3", prefix=prefix, resets=True)
+
+
+@within(180)
+class WhatWasCut(unittest.TestCase):
+    def test_is_counted_after_it_and_the_sum_outlives_the_next_crash_and_an_upgrade(self):
+        with installed() as it:
+            it.start()
+            total = 0
+            for _ in range(2):
+                before, ended = it.pid(), len(cut_events(it))
+                with hold(it, 20) as load:
+                    # Answered ones do not count, whoever ended their connection.
+                    for _ in range(5):
+                        it.ask()
+                    seen = it.counts()["clients"]
+                    wait_until(lambda: it.counts()["clients"] >= seen + 10, 10)
+                    it.kill()
+                    back(it, before)
+                    wait_until(lambda: len(cut_events(it)) > ended, 10, lambda: it.journal()[-3000:])
+                    event, failures = cut_events(it)[-1], load.tally()["failures"]
+                self.assertRegex(event["text"], r"about \d+ connections were cut when batond ended without notice")
+                closed = failures.get("closed-before-answer", 0)
+                self.assertGreaterEqual(closed, 8, failures)
+                self.assertAlmostEqual(closed, int(event["reason"]), delta=1, msg=f"{failures} {event}")
+                total += int(event["reason"])
+                self.assertEqual((it.status()["connectionsCut"], it.status()["cutsUncounted"]), (total, 0))
+            it.baton("upgrade", "demo")
+            self.assertEqual(it.status()["connectionsCut"], total)
+            self.assertIn(f"{total} connections of workers that were killed", it.baton("status", "demo").stdout)
+
+    def test_is_said_not_to_be_counted_where_the_kernel_cannot_be_asked(self):
+        with installed() as it:
+            # sock_diag(7) is netlink.
+            it.drop_in("[Service]\nRestrictAddressFamilies=AF_UNIX AF_INET AF_INET6\n")
+            it.handover = {"max-drain-time": "1s"}
+            it.start()
+            with hold(it, 20):
+                seen = it.counts()["clients"]
+                wait_until(lambda: it.counts()["clients"] > seen, 10)
+                reload = it.machine.start("systemctl", "reload", it.unit)
+                wait_until(lambda: cut_events(it), 20, lambda: it.journal()[-3000:])
+                reload.wait(60)
+            found = cut_events(it)
+            self.assertTrue(all("were not counted: list the sockets" in each["text"] for each in found), found)
+            self.assertTrue(all(each.get("reason") is None for each in found), found)
+            self.assertEqual((it.status()["connectionsCut"], it.status()["cutsUncounted"] > 0), (0, True))
+            self.assertRegex(it.baton("status", "demo").stdout, r"cut +connections of \d killed process(es)? were not counted")

@@ -4,7 +4,7 @@ import json
 import unittest
 
 from kit.deploying import DIRECTORY, deployed
-from kit.runner import within
+from kit.runner import either_base, within
 from kit.waiting import wait_until
 
 
@@ -27,6 +27,7 @@ class DeployCase(unittest.TestCase):
         self.assertEqual(leftovers, [])
 
 
+@either_base
 @within(240)
 class Good(DeployCase):
     def test_a_deploy_under_load_fails_no_request(self):
@@ -45,6 +46,7 @@ class Good(DeployCase):
             self.assertEqual(it.property("ActiveState"), "active")
 
 
+@either_base
 @within(240)
 class Refused(DeployCase):
     def test_a_broken_build_changes_nothing(self):
@@ -85,6 +87,7 @@ class Refused(DeployCase):
             self.assert_at_rest(it)
 
 
+@either_base
 @within(240)
 class CutOff(DeployCase):
     """SIGKILL of everything the deploy is, in the middle of its activation."""
@@ -120,6 +123,7 @@ class CutOff(DeployCase):
             self.assert_at_rest(it)
 
 
+@either_base
 @within(240)
 class AtOnce(DeployCase):
     def test_the_second_is_told_who_is_at_work(self):
@@ -152,6 +156,7 @@ class AtOnce(DeployCase):
             self.assert_served(it, "v2")
 
 
+@either_base
 @within(240)
 class Connection(DeployCase):
     def test_a_dropped_connection_changes_nothing_and_attach_picks_it_up(self):
@@ -176,6 +181,7 @@ class Connection(DeployCase):
             self.assert_at_rest(it)
 
 
+@either_base
 @within(240)
 class Back(DeployCase):
     def test_a_rollback_goes_to_the_last_good_release_and_fails_no_request(self):

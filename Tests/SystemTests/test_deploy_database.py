@@ -3,9 +3,10 @@
 import unittest
 
 from kit.deploying import USER, deployed
-from kit.runner import within
+from kit.runner import either_base, within
 
 
+@either_base
 @within(240)
 class PostgreSQL(unittest.TestCase):
     def start(self, it):

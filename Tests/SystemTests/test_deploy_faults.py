@@ -10,7 +10,7 @@ from kit import machine
 from kit.deploying import DIRECTORY, USER, Deployed, deployed
 from kit.installed import layer
 from kit.repository import Repository
-from kit.runner import within
+from kit.runner import either_base, within
 
 # libfaketime takes a Swift program's arguments away; this moves one clock and nothing else.
 MOVED_CLOCK = r"""
@@ -86,6 +86,7 @@ class HostDown(unittest.TestCase):
         (wants / "baton@demo.service").symlink_to("/usr/lib/systemd/system/baton@.service")
 
 
+@either_base
 @within(240)
 class Clocks(unittest.TestCase):
     def at(self, it, days):
@@ -139,6 +140,7 @@ class Clocks(unittest.TestCase):
             self.assertEqual((it.answered_by(), it.current), ("v1", good))
 
 
+@either_base
 @within(240)
 class FullDisk(unittest.TestCase):
     def small(self, it, megabytes):

@@ -1,5 +1,6 @@
 """Deploys to units that baton does not supervise: the seed's own, and nginx."""
 
+import json
 import unittest
 
 from kit.deploying import DIRECTORY, deployed
@@ -119,6 +120,29 @@ class Restarted(unittest.TestCase):
             plain(it, "shop.service", SEED_UNIT.replace(f"{DIRECTORY}/current", "/srv/app"), activate="restart")
             it.deploys()
             self.assertEqual(it.answered_by(), "v2")
+
+    def test_preflight_says_how_long_a_stop_of_the_unit_may_take(self):
+        with deployed() as it:
+
+            def unit(text):
+                plain(it, "shop.service", text, activate="restart")
+                it.write()
+                it.machine.run("systemctl", "daemon-reload")
+                looks = json.loads(it.run("preflight", "demo", "--json", check=False).stdout)["checks"]
+                return next((each["state"], each["what"]) for each in looks if each["check"] == "unit")
+
+            ordered = SEED_UNIT.replace("[Service]", "Wants=baton-recover.service\nAfter=baton-recover.service\n[Service]")
+            state, what = unit(ordered)
+            self.assertEqual(state, "fine", what)
+            self.assertIn("stops in 30 s at most", what)
+            state, what = unit(ordered.replace("TimeoutStopSec=30\n", "TimeoutStopSec=infinity\n"))
+            self.assertEqual(state, "weak", what)
+            self.assertIn("may hang (TimeoutStopSec=)", what)
+            # One doubt does not hide another.
+            state, what = unit(SEED_UNIT.replace("TimeoutStopSec=30\n", "TimeoutStopSec=infinity\n"))
+            self.assertEqual(state, "weak", what)
+            self.assertIn("does not wait at boot", what)
+            self.assertIn("may hang (TimeoutStopSec=)", what)
 
     def test_a_unit_that_does_not_exist_is_refused_before_anything_is_begun(self):
         with deployed() as it:

@@ -5,7 +5,7 @@ import stat
 import unittest
 
 from kit.deploying import DIRECTORY, USER, deployed
-from kit.runner import within
+from kit.runner import either_base, within
 from kit.waiting import wait_until
 
 
@@ -19,6 +19,7 @@ def archive_names(it, name):
     return it.machine.run("sh", "-c", f"zstd -dc {DIRECTORY}/backups/{name} | tar -t").stdout.splitlines()
 
 
+@either_base
 @within(300)
 class Building(unittest.TestCase):
     def test_A1_a_build_that_fails_takes_nothing_from_the_old_release(self):
@@ -87,6 +88,7 @@ class Building(unittest.TestCase):
             self.assertEqual(it.answered_by(), "v2")
 
 
+@either_base
 @within(300)
 class Backups(unittest.TestCase):
     def test_A10_A11_A12_a_backup_is_whole_and_nobody_elses(self):
@@ -137,6 +139,7 @@ class Backups(unittest.TestCase):
             self.assertIn(good, it.names("releases"))
 
 
+@either_base
 @within(300)
 class GoingBack(unittest.TestCase):
     def test_A6_A24_what_the_new_version_added_is_gone_and_what_it_removed_is_back(self):
@@ -177,6 +180,7 @@ class GoingBack(unittest.TestCase):
             self.assertEqual(len(it.operations()), 3)
 
 
+@either_base
 @within(300)
 class Checking(unittest.TestCase):
     def test_A19_a_health_check_that_hangs_ends_in_time(self):

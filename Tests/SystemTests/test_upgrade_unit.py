@@ -45,6 +45,27 @@ class Watched:
 
 @within(180)
 class Upgrade(unittest.TestCase):
+    def test_all_that_run_are_upgraded_and_one_that_cannot_is_named(self):
+        with installed() as it:
+            it.start()
+            it.machine.write(
+                "/etc/baton/other.toml",
+                '[service]\nuser = "demo"\ndirectory = "/"\n[engine.idle]\ncommand = ["/bin/sleep", "1000"]\nready = { after = "1ms" }\n')
+            it.machine.run("systemctl", "start", "baton@other")
+            replace(it)
+            said = it.machine.run("baton", "upgrade", "--all").stdout
+            self.assertLess(said.index("demo:"), said.index("other:"), said)
+            for name in ("demo", "other"):
+                pid = it.machine.property(f"baton@{name}", "MainPID")
+                self.assertNotIn("deleted", it.machine.run("readlink", f"/proc/{pid}/exe").stdout, said)
+            replace(it, "#!/bin/sh\necho nothing of yours is mine >&2\nexit 1\n")
+            done = it.machine.run("baton", "upgrade", "--all", check=False)
+            self.assertEqual(done.returncode, 1, done.stdout)
+            self.assertEqual(done.stderr.count("nothing of yours is mine"), 2, done.stderr)
+            replace(it)
+            it.machine.run("systemctl", "stop", "baton@demo", "baton@other")
+            self.assertIn("no service runs here", it.machine.run("baton", "upgrade", "--all").stdout)
+
     def test_nobody_notices_and_systemd_sees_the_same_process(self):
         with installed() as it:
             it.drop_in("[Service]\nWatchdogSec=2\n")

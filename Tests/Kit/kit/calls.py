@@ -19,6 +19,12 @@ TRACED = (
 LINE = re.compile(r"^(\d+) +(\w+)\((.*)$")
 RESUMED = re.compile(r"^(\d+) +<\.\.\. (\w+) resumed>(.*)$")
 # What is asked of batond and of systemd by these changes something; all else that goes through a socket is a question.
+# What an effect of this kind must have asked of the kernel before it is done: else a power cut takes it back.
+SYNCS = ("fsync", "fdatasync", "syncfs")
+LASTING = (
+    (r"record \S+/steps\.jsonl: ", SYNCS), (r"sync ", SYNCS), (r"rename \S+$", ("rename", "renameat", "renameat2")),
+    (r"write \S+(\.manifest|\.jsonl|gitconfig|\.tar\.zst|-app\.db|/sources/\.tmp-\S+)$", SYNCS),
+)  # fmt: skip
 ORDERS = re.compile(
     r'\.(Reload|Restart|Stop|Start|Scale|CommitHandover|AbortHandover|Commit|Abort|Upgrade)\\?"'
     r"|(Start|Stop|Reload|Restart|ReloadOrRestart|Kill|ResetFailed)Unit"
@@ -50,6 +56,8 @@ class Reader:
         self.log, self.word = log, word
         self.threads, self.is_inside = set(), False
         self.found, self.inside, self.orders = [], collections.Counter(), 0
+        # The effect under way and its calls; effects that were over before what must last was on the disk.
+        self.effect, self.calls, self.lost = "", set(), []
         # Calls that have not returned; children that began outside of an effect; what a process became first.
         self.begun, self.children, self.became = {}, [], {}
 
@@ -74,13 +82,25 @@ class Reader:
             else:
                 self.born(kind, text)
         elif call in WRITES and f"<{self.log}>" in text:
-            self.is_inside = " before " in text.partition('"')[2].partition("/")[0]
+            self.turned(text.partition('"')[2].partition("\\n")[0])
         elif self.matters(call, text) and f'"{self.log}"' not in text:
             if self.is_inside:
+                self.calls.add(call)
                 self.inside[call] += 1
                 self.orders += bool(ORDERS.search(text))
             else:
                 self.found.append((call, text))
+
+    def turned(self, line):
+        """An effect begins or is over: `17 before rename /opt/x/current`."""
+        _, side, words = line.split(" ", 2)
+        self.is_inside = side == "before"
+        if self.is_inside:
+            self.effect, self.calls = words, set()
+        else:
+            for pattern, calls in LASTING:
+                if re.match(pattern, words) and not self.calls & set(calls):
+                    self.lost.append(words)
 
     def born(self, kind, text):
         pid = text.rpartition("= ")[2].strip()

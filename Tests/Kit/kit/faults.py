@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -21,6 +22,8 @@ from kit.waiting import wait_until
 
 SECRET = "correct-horse-battery"
 SIDES = ("before", "after")
+# Operations whose records stay.
+KEPT = 4
 # Exit codes of baton(1).
 DONE, FAILED, STUCK, BUSY = 0, 1, 2, 75
 
@@ -61,6 +64,8 @@ class Ground:
         self.round = 0
         # Points of recoveries that accidents met.
         self.met = 0
+        # Operations whose records are gone: the ledger knows them.
+        self.past = []
         self.said = ""
         secrets = deploy.of.folder / "secrets.env"
         secrets.write_text(f"TOKEN={SECRET}\n")
@@ -148,7 +153,8 @@ class Ground:
 
     def attempt(self, number, side, fault, recovery_fault=None):
         """An operation with an accident, recovery, and what must hold then. The text says what does not."""
-        aim, before = self.kind.arrange(self), self.deploy.operations()
+        self.forget()
+        aim, before = self.kind.arrange(self), self.past + self.deploy.operations()
         releases = self.releases()
         with self.watched() as misses:
             ended = self.run(*self.kind.arguments, fault=f"{number}:{side}:{fault}", hang=fault == "hang")
@@ -175,6 +181,13 @@ class Ground:
             if first.status == DONE and (self.current != between or "nothing was left over" not in recovered.said):
                 found.append(f"recovery said that it was done: {first.said[-300:]}; then: {recovered.said[-300:]}")
         return [f"{number} {side} {fault}{f', recovery {recovery_fault}' if recovery_fault else ''}: {each}" for each in found]
+
+    def forget(self):
+        """Removes old records, as prune does with many: every command reads all there are, and a try would take longer than
+        the one before it."""
+        for name in self.deploy.operations()[:-KEPT]:
+            shutil.rmtree(self.deploy.directory / "deploys" / name)
+            self.past.append(name)
 
     def complaints(self, aim, before, history, ended, recovered, is_killed):
         found = []
@@ -213,7 +226,8 @@ class Ground:
         states = [each["state"] for each in history if each["operation"] not in before]
         if (states == ["good"]) != is_new:
             found.append(f"history says {states}, and {version} is deployed")
-        if "nothing was left over" not in self.run("recover", where="recover").said:
+        nothing = "nothing was left over"
+        if nothing not in recovered.said and nothing not in self.run("recover", where="recover").said:
             found.append("recovery is not done with it")
         if SECRET in self.said or self.leaks():
             found.append("a secret is shown")
@@ -278,7 +292,7 @@ class Ground:
                 except OSError as error:
                     if not may_miss or self.leads_nowhere(path):
                         misses.append(error)
-                end.wait(0.0005)
+                end.wait(0.002)
 
         watcher = threading.Thread(target=look)
         watcher.start()

@@ -2,10 +2,12 @@
 
 import contextlib
 import dataclasses
+import os
 import pathlib
 import shutil
 import tempfile
 
+from kit import proc
 from kit.supervisor import Service, Supervisor
 from kit.waiting import wait_until
 
@@ -79,6 +81,8 @@ class Hosts:
             with contextlib.suppress(ProcessLookupError):
                 host.process.send_signal(18)
         self.stack.close()
+        # Those that a database keeps waiting end by themselves: what they were asked last may still be done.
+        wait_until(lambda: not any("--keep-leases" in proc.command_line(pid) for pid in proc.descendants(os.getpid())), 10)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def start(self, name, change=None, **options):

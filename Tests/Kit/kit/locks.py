@@ -55,7 +55,9 @@ class Locks:
     def holder(self, name="job", *options):
         """One that holds it until it is told to end."""
         lines = len(self.lines)
-        process = self.start("run", name, *options, "--", "bash", "-c", WAITS)
+        # Asked again where a busy disk takes longer to make the file than an answer may take.
+        waits = () if "--wait" in options else ("--wait", "15s")
+        process = self.start("run", name, *options, *waits, "--", "bash", "-c", WAITS)
         wait_until(lambda: len(self.lines) > lines, 20, lambda: f"the lock is taken: {process.poll()}")
         return process
 

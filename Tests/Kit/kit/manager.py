@@ -183,14 +183,45 @@ class Client:
             self.socket.close()
 
 
+class Datagram:
+    """A datagram that is sent while nobody is there to read it; the fixture sends it back, with its generation."""
+
+    def __init__(self, port):
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.settimeout(20)
+        self.socket.connect(("127.0.0.1", port))
+        self.socket.send(b"waits")
+
+    def answer(self):
+        with self.socket:
+            return self.socket.recv(1000)
+
+    def status(self):
+        """200, or why there is no answer."""
+        try:
+            return 200 if self.answer().endswith(b" waits") else "another answer"
+        except OSError as error:
+            return f"{type(error).__name__} {error}"
+
+    @classmethod
+    def generation(cls, port):
+        """Of the worker that answers one."""
+        return int(cls(port).answer().split(b"gen=")[1].split()[0])
+
+
+def ask(supervisor, name, port):
+    """A client of this socket."""
+    return (Datagram if name in datagrams(supervisor) else Client)(port)
+
+
 def stored(supervisor, name):
-    """Stored descriptors of a socket that listen."""
+    """Stored descriptors of a socket that listen, or that take datagrams."""
     supervisor.notify.messages()
     found = []
     for each, number in supervisor.notify.stored:
         if each.startswith(name + "."):
             copy = socket.socket(fileno=os.dup(number))
-            if copy.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            if copy.type == socket.SOCK_DGRAM or copy.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
                 found.append(copy)
             else:
                 copy.close()
@@ -207,7 +238,7 @@ def fill(supervisor, name, port, each=3):
             buffer = ctypes.create_string_buffer(code)
             program = struct.pack("HL", 1, ctypes.addressof(buffer))
             copies[0].setsockopt(socket.SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, program)
-        clients += [Client(port) for _ in range(each)]
+        clients += [ask(supervisor, name, port) for _ in range(each)]
     for copy in copies:
         copy.close()
     return clients
@@ -223,17 +254,19 @@ def check_served(test, supervisor, clients):
     wait_until(lambda: supervisor.status()["state"] == "serving", 10)
 
 
-def with_sockets(*names):
+def with_sockets(*names, udp=()):
     """For `managed`: an engine of one worker behind these, with COLOUR=blue in its environment. It takes connections in
-    the loop that counts and answers them: one that is killed has counted all it took."""
+    the loop that counts and answers them: one that is killed has counted all it took. Those of `udp` take datagrams."""
 
     def change(made):
         for name in names:
             if name not in made.sockets:
                 made.sockets[name] = {"listen": f"127.0.0.1:{http.free_port()}"}
             made.sockets[name]["nonblocking"] = True
+        for name in udp:
+            made.sockets[name] = {"listen": f"udp:127.0.0.1:{http.free_port(kind=socket.SOCK_DGRAM)}"}
         made.environment.update(COLOUR="blue")
-        made.engines["web"] = made.web("--accept", "epoll-nonblocking", sockets=list(names), workers=1)
+        made.engines["web"] = made.web("--accept", "epoll-nonblocking", sockets=[*names, *udp], workers=1)
 
     return change
 
@@ -247,3 +280,9 @@ def untaken(supervisor, load):
 def ports(supervisor):
     """The port of each socket."""
     return {name: int(entry["listen"].rpartition(":")[2]) for name, entry in supervisor.of.sockets.items()}
+
+
+def datagrams(supervisor):
+    """The port of each socket that takes datagrams."""
+    sockets = supervisor.of.sockets
+    return {name: port for name, port in ports(supervisor).items() if sockets[name]["listen"].startswith("udp:")}

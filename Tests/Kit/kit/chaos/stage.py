@@ -28,8 +28,11 @@ class Stage:
     def __init__(self, it, crowd, dice=None):
         self.it, self.crowd, self.dice = it, crowd, dice
         self.deaths = 0  # of batond, by our hand
+        self.under_way = 0  # the most requests that were when something was killed or stopped
         self.wanted, self.release = 2, RELEASES[0]
         self.engines = {"web"}
+        # A store of leases, from the first card that wants one; what ends with the stage.
+        self.redis, self.closing = None, contextlib.ExitStack()
 
     # What is there
 
@@ -68,11 +71,12 @@ class Stage:
     def signal_worker(self, number, pid=None):
         """Sends it to a worker of web; its pid."""
         pid = pid or self.dice.choice(sorted(self.workers()))
-        proc.kill(self.numbered()[pid], number)
+        self.send(self.numbered()[pid], number)
         return pid
 
     def send(self, pid, number):
         """Sends it to a process by this host's number."""
+        self.under_way = max(self.under_way, self.crowd.tally()[2])
         proc.kill(pid, number)
 
     def kill_command(self, begun):
@@ -84,7 +88,7 @@ class Stage:
     def kill_supervisor(self, number=signal.SIGKILL):
         """Kills batond, and waits until systemd has another one that serves."""
         before = self.it.pid()
-        proc.kill(self.it.machine.pid_outside(before), number)
+        self.send(self.it.machine.pid_outside(before), number)
         self.wait_successor(before)
 
     def wait_successor(self, before, within=40):
@@ -164,7 +168,7 @@ def staged(rate, suite=None):
         stage = Stage(it, crowd)
         stage.settings()
         it.start()
-        with crowd:
+        with crowd, stage.closing:
             yield stage
 
 
