@@ -30,8 +30,11 @@ UNIT = """
 StartLimitIntervalSec=0
 [Service]
 User=shop
-ExecStart={directory}/main --listen 127.0.0.1:{port}
+ExecStart={directory}/main --listen 127.0.0.1:{port} --stamp-file {stamps}
 """
+
+# Where the service says when it listens.
+STAMPS = "/var/tmp/shop.stamps"
 
 SETTINGS = f"""
 [service]
@@ -139,7 +142,7 @@ def run(bench, measure, place):
                 taken["first backup"] = [baton - restart]
                 continue
             taken["script"].append(script - restart)
-            taken["switch"].append((steps["activate"] - restart) * 1000)
+            taken["switch"].append((steps["activate"] - of_service(box)) * 1000)
             taken["baton"].append(baton - restart)
             for name, seconds in steps.items():
                 taken.setdefault(name, []).append(seconds)
@@ -153,7 +156,7 @@ def run(bench, measure, place):
             restart = of_restart(box)
             seconds, steps = of_baton(box, "rollback")
             taken["rollback"].append(seconds - restart)
-            taken["switch"].append((steps["activate"] - restart) * 1000)
+            taken["switch"].append((steps["activate"] - of_service(box)) * 1000)
         taken["steered"] = of_steered(box, bench.times(10, 5))
     show(measure, taken)
 
@@ -240,7 +243,7 @@ until (exec 3<>/dev/tcp/127.0.0.1/8000) 2>/dev/null || ((SECONDS >= $1)); do :; 
     box.run("chown", "-R", "baton-deploy:", "/opt/repository")
     box.write("/etc/baton/shop.toml", SETTINGS)
     for name, directory, port in (("hotgo", SCRIPT_DIRECTORY, 8000), ("shop", f"{DIRECTORY}/current", 8001)):
-        box.write(f"/etc/systemd/system/{name}.service", UNIT.format(directory=directory, port=port))
+        box.write(f"/etc/systemd/system/{name}.service", UNIT.format(directory=directory, port=port, stamps=f"/var/tmp/{name}.stamps"))
     box.run("systemctl", "daemon-reload")
     box.run("systemctl", "start", "hotgo", "polkit")
 
@@ -315,3 +318,11 @@ def of_restart(box):
         box.run("systemctl", "restart", "shop")
         taken.append(time.monotonic() - began)
     return min(taken)
+
+
+def of_service(box):
+    """Seconds of the last activation that were the unit's: from when systemd began to stop it to when it listened, by
+    their own clocks. What it takes to be allowed, to ask and to hear of it is left in."""
+    stopping = box.run("systemctl", "show", "--value", "--property=ActiveExitTimestampMonotonic", "shop").stdout
+    ready = [line.split() for line in box.read(STAMPS).splitlines() if line.startswith("ready ")]
+    return int(ready[-1][2]) / 1e9 - int(stopping) / 1e6
