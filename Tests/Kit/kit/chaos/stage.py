@@ -80,10 +80,14 @@ class Stage:
         proc.kill(pid, number)
 
     def kill_command(self, begun):
-        """Kills what start() began, and waits for its end."""
-        for pid in proc.descendants(begun.pid):
-            proc.kill(pid)
-        begun.wait(60)
+        """Kills what start() began, also where that is still to come on a busy machine, and waits for its end."""
+
+        def ended():
+            for pid in proc.descendants(begun.pid):
+                proc.kill(pid)
+            return begun.poll() is not None
+
+        wait_until(ended, 60, "the end of what was killed")
 
     def kill_supervisor(self, number=signal.SIGKILL):
         """Kills batond, and waits until systemd has another one that serves."""
