@@ -28,7 +28,8 @@ class RunnerTests(unittest.TestCase):
         text += f"HERE = pathlib.Path({str(self.folder)!r})\n\nclass Tests(unittest.TestCase):\n"
         (self.folder / "test_made.py").write_text(text + textwrap.indent(textwrap.dedent(body), "    "))
         return subprocess.Popen(
-            [sys.executable, "-B", RUN, self.folder], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            [sys.executable, "-B", RUN, self.folder], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            env={**os.environ, "BATON_AGAIN": "3"})
 
     def outcome(self, body):
         """Runs it to its end; returns (status, output)."""

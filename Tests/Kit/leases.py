@@ -21,7 +21,7 @@ import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from kit import machine, network  # noqa: E402
+from kit import base, machine, network  # noqa: E402
 from kit.ownership import outages, replay  # noqa: E402, F401
 from kit.ownership.accidents import ACCIDENTS  # noqa: E402
 from kit.ownership.cluster import Cluster  # noqa: E402
@@ -96,6 +96,8 @@ class Run:
 def chaos(choice):
     """How many faults there were."""
     print(f"seed {choice.seed}, {choice.store}, {choice.hosts} hosts", flush=True)
+    if machine.missing() is None:
+        base.build(choice.base)  # while there is a way to the mirror
     network.try_own_network()
     with Cluster(choice.store, choice.hosts, choice.ttl, choice.watchdog, choice.slack, choice.base, choice.log) as cluster:
         run = Run(cluster, choice)

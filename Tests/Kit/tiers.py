@@ -102,7 +102,7 @@ def swift_run(*arguments, at_once=True):
 def swift_tests(*arguments, at_once=True):
     """As `swift_run`, and what failed is repeated alone: docs/decisions/0019."""
     count, failed = swift_run(*arguments, at_once=at_once)
-    for name in failed if len(failed) <= runner.UNSTEADY else []:
+    for name in failed if runner.AGAIN and len(failed) <= runner.UNSTEADY else []:
         only = ["--no-parallel", "--filter", f"^{re.escape(name)}"]
         again = [swift_run(*only, at_once=at_once)[0] for _ in range(runner.AGAIN)]
         if all(run.passed and not run.failed for run in again):

@@ -12,6 +12,8 @@ import shutil
 import subprocess
 import tempfile
 
+from kit.waiting import let_pass
+
 SUITES = ("bookworm", "trixie")
 
 # Only what the tests need. What is a service starts by itself in no machine: see baton-lab.target in machine-inside.sh.
@@ -40,6 +42,9 @@ PACKAGES = (
     "nginx-light",  # a service that batond does not supervise
     "zstd",
 )
+
+# Seconds between attempts: a mirror that is being updated, or a network that is away for a moment.
+PAUSES = (5, 30)
 
 DEFAULT_MIRROR = "http://deb.debian.org/debian"
 
@@ -94,8 +99,14 @@ def build(suite, say=print):
             "mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", "--include=" + ",".join(PACKAGES),
             "--aptopt=Acquire::Retries \"3\"", suite, str(temporary / "root"), f"deb {mirror()} {suite} main",
         ]  # fmt: skip
-        with open(log, "wb") as output:
-            status = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output).returncode
+        for pause in (*PAUSES, None):
+            with open(log, "wb") as output:
+                status = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output).returncode
+            if status == 0 or pause is None:
+                break
+            say(f"lab: the mirror did not give all of {suite}; again in {pause} s")
+            shutil.rmtree(temporary / "root", ignore_errors=True)
+            let_pass(pause)
         if status != 0:
             tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
             raise BaseError(f"mmdebstrap of {suite} from {mirror()} failed with status {status}:\n{tail}")

@@ -16,8 +16,9 @@ DEFAULT_SECONDS = 60
 # After its limit a test has this long to clean up before it is killed.
 GRACE_SECONDS = 20
 # A test that failed is run so often again, alone: one that passes each time is said to be unsteady, which is no failure.
-# Where more than so many failed, something is wrong that no repetition explains (docs/decisions/0019).
-AGAIN = 3
+# Where more than so many failed, something is wrong that no repetition explains (docs/decisions/0019). BATON_AGAIN=0: none
+# is run again, for who breaks a promise to see a test fail.
+AGAIN = int(os.environ.get("BATON_AGAIN", "3"))
 UNSTEADY = 2
 # Most of a test is waiting. So many run at once anyway, and so many at most while a processor has nothing to do.
 FEWEST = 3
@@ -219,7 +220,7 @@ def run(tests, jobs=None, verbose=False):
                 print(_indented(detail))
             if text.strip() and (verbose or outcome == "failed"):
                 print(_indented("output:\n" + text), flush=True)
-    if len(failed) <= UNSTEADY:
+    if AGAIN and len(failed) <= UNSTEADY:
         unsteady = [test for test in failed if _passes_again(test)]
         failed = [test for test in failed if test not in unsteady]
         counts["failed"] -= len(unsteady)
