@@ -39,6 +39,9 @@ final class LedgerThread {
   /// So many records at once leave memory behind that is worth giving back.
   private static let burst = 64
   private static let longestRetry = Duration.seconds(60)
+  /// Of a burst so much is written at once: a transaction for each record would keep a core busy. The first record after a
+  /// pause waits for nothing.
+  private static let gathering = Duration.milliseconds(5)
 
   private let path: String
   private let state: LedgerState
@@ -52,6 +55,7 @@ final class LedgerThread {
   private var retryDelay: Duration
   private var retryAt: Instant?
   private var isMemoryKept = false
+  private var writtenAt: Instant?
 
   init(path: String, state: LedgerState, firstRetry: Duration, news: @escaping @Sendable (LedgerNews) -> Void) {
     self.path = path
@@ -63,6 +67,7 @@ final class LedgerThread {
 
   func run() {
     while true {
+      gather()
       clearWakeUps()
       if retryAt.map({ $0 <= Instant.monotonicNow() }) ?? true { writeAll() }
       answer()
@@ -87,6 +92,17 @@ final class LedgerThread {
     _ = poll(&entry, 1, timeout)
   }
 
+  /// Ends early when somebody asks, or closes.
+  private func gather() {
+    guard let writtenAt else { return }
+    clearWakeUps()
+    let left = writtenAt + Self.gathering - Instant.monotonicNow()
+    let isAwaited = state.inbox.withLock { !$0.questions.isEmpty || $0.isClosed }
+    guard left > .zero, !isAwaited else { return }
+    var entry = pollfd(fd: state.sleeper.raw, events: Int16(POLLIN), revents: 0)
+    _ = poll(&entry, 1, Int32(clamping: left.milliseconds + 1))
+  }
+
   private func clearWakeUps() {
     var bytes = [UInt8](repeating: 0, count: 512)
     while read(state.sleeper.raw, &bytes, bytes.count) > 0 {}
@@ -106,6 +122,7 @@ final class LedgerThread {
         written += unwritten.count
         unwritten = []
       }
+      if written > 0 { writtenAt = .monotonicNow() }
       if written > Self.burst { isMemoryKept = true }
       recovered()
     } catch {

@@ -224,6 +224,7 @@ package final class WorkerProcess {
 
   func exited() {
     hasExited = true
+    containment.reaped()
     receive()
     output.drain()
   }

@@ -34,6 +34,7 @@ final class Cgroup: Containment {
 
   func adopt(_ pid: Int32) { cgroup = nil }
   func resume(_ pid: Int32, hasExited: Bool) { cgroup = nil }
+  func reaped() {}
 
   func contains(_ pid: Int32) -> Bool {
     guard let place = Cgroup.path(of: "\(pid)") else { return false }

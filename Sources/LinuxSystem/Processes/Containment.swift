@@ -19,6 +19,8 @@ package protocol Containment: AnyObject {
   func adopt(_ pid: Int32)
   /// Another image of this program spawned it. `hasExited`: the main process has been reaped.
   func resume(_ pid: Int32, hasExited: Bool)
+  /// The main process has been reaped: from now on its number may be another's.
+  func reaped()
   func contains(_ pid: Int32) -> Bool
   /// Nothing is left but, perhaps, zombies.
   var isEmpty: Bool { get }

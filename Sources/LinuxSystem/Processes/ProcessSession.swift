@@ -35,6 +35,8 @@ final class ProcessSession: Containment {
     leaderStart = hasExited ? nil : ProcessTree.startTime(of: pid)
   }
 
+  func reaped() { leaderStart = nil }
+
   func contains(_ pid: Int32) -> Bool { pid == leader || owner(of: pid) == .ours }
 
   var isEmpty: Bool {
