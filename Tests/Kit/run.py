@@ -26,6 +26,12 @@ def flat(suite):
     return [suite] if isinstance(suite, unittest.TestCase) else [test for part in suite for test in flat(part)]
 
 
+def boots_machines(test):
+    """Whether its file names lab machines, or it is one of those that run on every base."""
+    module = sys.modules[type(test).__module__]
+    return hasattr(module, "machine") or hasattr(module, "OnMachine") or "BATON_LAB_BASE" in os.environ
+
+
 def main():
     parser = argparse.ArgumentParser(prog="run.py", description=__doc__.splitlines()[0])
     parser.add_argument("folder", help="its files test_*.py")
@@ -53,9 +59,10 @@ def main():
         chosen = runner.of_base(chosen, choice.base, BASES)
         print(f"{len(tests) - len(chosen)} tests that ask the same of every systemd run on the other base (BATON_BASES=all: on both)")
     with contextlib.ExitStack() as stack:
+        # Made once for all tests, which have no way to a mirror: the base, and baton as it is installed over it.
+        if machine.missing() is None and any(boots_machines(test) for test in chosen):
+            base.build(os.environ.get("BATON_LAB_BASE", BASES[0]))
         if choice.base and machine.missing() is None and chosen:
-            # Made once for all tests: the base, and baton as it is installed over it.
-            base.build(choice.base)
             os.environ["BATON_LAB_LAYER"] = str(stack.enter_context(installed.layer()))
         return runner.run(chosen, jobs=choice.j, verbose=choice.v)
 
