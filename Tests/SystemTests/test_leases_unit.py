@@ -55,7 +55,8 @@ class Store(unittest.TestCase):
             wait_until(told, 20, lambda: it.journal()[-3000:])
 
             def is_known():
-                self.assertIn("waits for lease robots for more than 5m, held by another", it.property("StatusText"))
+                text = "waits for lease robots for more than 5m, held by another"
+                wait_until(lambda: text in it.property("StatusText"), 20, lambda: it.property("StatusText"))
                 self.assertEqual([each["severity"] for each in findings()], ["note"])
                 self.assertEqual(len(told()), 1)
                 self.assertIn("lease robots has not come for 5m: held by another", told()[0])
