@@ -150,10 +150,9 @@ package final class Listeners {
   private func unix(_ path: String, _ socket: Settings.Socket, _ options: ListeningSocket.Options)
     throws(ListenError) -> Descriptor
   {
+    let owner = try PathOwner(of: socket)
     unlink(path)
-    return try ListeningSocket.unix(
-      path, options, mode: socket.mode, owner: socket.owner.flatMap { Users.user(named: $0)?.id },
-      group: socket.group.flatMap { Users.group(named: $0) })
+    return try ListeningSocket.unix(path, options, mode: socket.mode, owner: owner.user, group: owner.group)
   }
 
   /// By the socket's own name (a socket unit, whose socket is in the group whatever we do) or `NAME.NUMBER` (our store).

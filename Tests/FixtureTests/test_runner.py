@@ -8,7 +8,9 @@ import sys
 import tempfile
 import textwrap
 import unittest
+from unittest import mock
 
+import tiers
 from kit import proc
 from kit.waiting import wait_until
 
@@ -115,3 +117,34 @@ class RunnerTests(unittest.TestCase):
 
     def waits(self, pid):
         return pathlib.Path(f"/proc/{pid}/syscall").read_text().split()[0] == WAIT4[os.uname().machine]
+
+
+STUB = """#!/usr/bin/python3
+import pathlib, sys
+runs = pathlib.Path(__file__).with_name("runs")
+with open(runs, "a") as file:
+    file.write("x")
+bad = "<failure/>" if len(runs.read_text()) in FAILS else ""
+report = f'<testsuites><testcase classname="M.S" name="t()">{bad}</testcase></testsuites>'
+pathlib.Path(sys.argv[sys.argv.index("--xunit-output") + 1]).write_text(report)
+sys.exit(1 if bad else 0)
+"""
+
+
+class UnitTests(unittest.TestCase):
+    """What scripts/test makes of a unit test that fails in some of its runs."""
+
+    def outcome(self, fails):
+        folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory(prefix="runner-")))
+        stub = folder / "tests"
+        stub.write_text(STUB.replace("FAILS", repr(fails)))
+        stub.chmod(0o755)
+        self.enterContext(mock.patch.object(tiers, "UNIT_TESTS", str(stub)))
+        self.enterContext(mock.patch.object(tiers, "unsteady", []))
+        self.enterContext(mock.patch.object(tiers.runner, "AGAIN", 3))
+        return str(tiers.repeated(*tiers.swift_run())), tiers.unsteady
+
+    def test_one_that_fails_once_is_unsteady_and_one_that_fails_again_is_not(self):
+        self.assertEqual(self.outcome((1,)), ("1 passed, 0 failed, 0 skipped", ["unsteady M.S/t()"]))
+        self.assertEqual(self.outcome((1, 3)), ("0 passed, 1 failed, 0 skipped", []))
+        self.assertEqual(self.outcome(()), ("1 passed, 0 failed, 0 skipped", []))

@@ -99,12 +99,10 @@ def swift_run(*arguments, at_once=True):
     return count, failed
 
 
-def swift_tests(*arguments, at_once=True):
-    """As `swift_run`, and what failed is repeated alone: docs/decisions/0019."""
-    count, failed = swift_run(*arguments, at_once=at_once)
+def repeated(count, failed):
+    """The count when each of `failed` has been repeated alone, where they are few: docs/decisions/0019."""
     for name in failed if runner.AGAIN and len(failed) <= runner.UNSTEADY else []:
-        only = ["--no-parallel", "--filter", f"^{re.escape(name)}"]
-        again = [swift_run(*only, at_once=at_once)[0] for _ in range(runner.AGAIN)]
+        again = [swift_run("--no-parallel", "--filter", f"^{re.escape(name)}")[0] for _ in range(runner.AGAIN)]
         if all(run.passed and not run.failed for run in again):
             print(f"unsteady {name}: failed, then passed {runner.AGAIN} times alone", flush=True)
             unsteady.append(f"unsteady {name}")
@@ -119,16 +117,16 @@ def unit():
     threads waiting; cores and parsers compute meanwhile."""
     deploys = r"^DeploymentRuntimeTests\."
     with concurrent.futures.ThreadPoolExecutor(2) as beside:
-        of_deploys = beside.submit(swift_tests, "--no-parallel", "--filter", deploys, at_once=False)
-        of_cores = beside.submit(swift_tests, "--filter", CORES, at_once=False)
-        others = swift_tests("--skip", deploys, "--skip", CORES)
-        return others + of_cores.result() + of_deploys.result()
+        of_deploys = beside.submit(swift_run, "--no-parallel", "--filter", deploys, at_once=False)
+        of_cores = beside.submit(swift_run, "--filter", CORES, at_once=False)
+        runs = [swift_run("--skip", deploys, "--skip", CORES), of_cores.result(), of_deploys.result()]
+    return repeated(sum((count for count, _ in runs), Count()), [name for _, failed in runs for name in failed])
 
 
 def fast():
     """The inner loop: what changed is built, and cores and parsers are run."""
     built = build()
-    return built if built.failed else swift_tests("--filter", CORES)
+    return built if built.failed else repeated(*swift_run("--filter", CORES))
 
 
 def man():

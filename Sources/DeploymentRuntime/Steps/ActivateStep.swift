@@ -49,8 +49,7 @@ package struct ActivateStep: OperationStep {
       do throws(StepFailure) {
         try serveAgain(previous, instead: release, hasMoved, operation)
       } catch {
-        // It serves on, and is to be whole.
-        if hasMoved, previous == nil { try? point(operation, to: release) }
+        if hasMoved, previous == nil { keep(release, operation) }
         throw error
       }
     }
@@ -76,6 +75,15 @@ package struct ActivateStep: OperationStep {
   }
 
   // MARK: `current`
+
+  /// It serves on, and is to be whole.
+  private func keep(_ release: ReleaseID, _ operation: Operation) {
+    do throws(StepFailure) { try point(operation, to: release) } catch {
+      operation.audience.warn(
+        "\(error.what). \(unit.name) runs on with release \(release), and `current` names none: it will not start again. "
+          + "`baton recover` goes on from here")
+    }
+  }
 
   private func point(_ operation: Operation, to release: ReleaseID) throws(StepFailure) {
     let releases = Releases(operation.layout, DurableFiles(operation.effects, operation: operation.id))

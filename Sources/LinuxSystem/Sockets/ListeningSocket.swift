@@ -7,7 +7,7 @@ package enum ListenError: Error, Hashable, Sendable, CustomStringConvertible {
   /// Somebody else has the address.
   case taken(String, holders: [String])
   case system(SystemError)
-  /// An inherited descriptor is not what its name says.
+  /// What is there, was passed or would be made is not what the settings say.
   case unfit(String)
   /// A second listener on the same address cannot be had: the first belongs to another user.
   case cannotJoin(String)
