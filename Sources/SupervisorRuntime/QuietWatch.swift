@@ -1,8 +1,14 @@
+import CLinux
 import LinuxSystem
 import Vocabulary
 
 /// Waits until a listener that clients are steered away from holds nothing any more: its queue is empty, and the
 /// handshakes that were half open at the switch are gone. Bounded: what is left after three seconds is only counted.
+///
+/// A connection can be in neither list: its first packet looked for a listener before the switch and is not half open yet,
+/// or its last one took it out of the half open ones and not yet into the queue. The kernel does both in one go, but a
+/// processor can stand still in the middle, under a hypervisor for milliseconds. So before the half open ones are listed, and
+/// before an empty queue is believed, every processor has ended what it was at.
 final class QuietWatch {
   private let loop: EventLoop
   private let descriptor: Descriptor
@@ -13,8 +19,9 @@ final class QuietWatch {
   private var halfOpen: Set<SocketDiagnosis.Peer> = []
   private var timer: TimerToken?
   private let deadline: Instant
-  /// Seen quiet in a row: a connection may be between handshake and queue when looked at once.
-  private var quietLooks = 0
+  /// It was quiet at the last look, and since then every processor has ended what it was at.
+  private var wasQuiet = false
+  private var isCancelled = false
 
   private static let limit = Duration.seconds(3)
   private static let interval = Duration.milliseconds(2)
@@ -32,11 +39,16 @@ final class QuietWatch {
   }
 
   func start() {
-    halfOpen = openHandshakes()
-    look()
+    afterPackets { watch in
+      watch.halfOpen = watch.openHandshakes()
+      watch.look()
+    }
   }
 
-  func cancel() { loop.cancel(timer) }
+  func cancel() {
+    isCancelled = true
+    loop.cancel(timer)
+  }
 
   private func openHandshakes() -> Set<SocketDiagnosis.Peer> {
     internet.flatMap { try? SocketDiagnosis.halfOpen(at: $0) } ?? []
@@ -46,9 +58,23 @@ final class QuietWatch {
     if !halfOpen.isEmpty { halfOpen.formIntersection(openHandshakes()) }
     if let count = waiting?(), count > 0 { return done(count) }
     let isReadable = waiting == nil && descriptor.isReadable
-    quietLooks = isReadable || !halfOpen.isEmpty ? 0 : quietLooks + 1
-    if quietLooks >= 2 { return done(0) }
+    let isQuiet = !isReadable && halfOpen.isEmpty
+    if isQuiet, wasQuiet { return done(0) }
     if Instant.monotonicNow() >= deadline { return done(halfOpen.count + (isReadable ? 1 : 0)) }
-    timer = loop.schedule(after: Self.interval) { [weak self] in self?.look() }
+    wasQuiet = isQuiet
+    timer = loop.schedule(after: Self.interval) { [weak self] in
+      if isQuiet { self?.afterPackets { $0.look() } } else { self?.look() }
+    }
+  }
+
+  /// Takes some hundredths of a second: on a thread of its own. Where the kernel does not offer it, nothing is waited for.
+  private func afterPackets(_ next: @escaping (QuietWatch) -> Void) {
+    let reply = loop.reply { [weak self] (_: Bool) in
+      if let self, !isCancelled { next(self) }
+    }
+    HelperThread.run {
+      cl_wait_for_lookups()
+      reply.send(true)
+    }
   }
 }

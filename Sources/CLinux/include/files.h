@@ -28,8 +28,9 @@ uint64_t cl_device(uint32_t major, uint32_t minor);
 int cl_exchange(const char *first, const char *second);
 /// renameat2(2), RENAME_NOREPLACE: EEXIST instead of losing what is there.
 int cl_rename_new(const char *from, const char *to);
-/// Waits until every path that is being resolved in the kernel without locks is resolved: a grace period of RCU, had by
-/// MEMBARRIER_CMD_GLOBAL of membarrier(2). Where that cannot be had, nothing.
+/// Waits until every path that is being resolved in the kernel without locks is resolved, and every packet that is on its
+/// way to a socket has arrived: a grace period of RCU, had by MEMBARRIER_CMD_GLOBAL of membarrier(2). Where that cannot be
+/// had, nothing.
 void cl_wait_for_lookups(void);
 /// getdents64(2); 0 at the end. An entry: u64 inode, i64 offset, u16 length, u8 type, the name with its NUL.
 ssize_t cl_read_entries(int directory, void *buffer, size_t size);
