@@ -17,7 +17,8 @@ from kit.waiting import wait_until
 
 
 class Reloads:
-    """Life after life of one service: each is killed at the next point of a reload, until a reload comes to its end."""
+    """Life after life of one service: each is killed at the next point of a reload, until a reload comes to its end.
+    `reached` are the points of that last one, which was whole: how many there are can differ by one from life to life."""
 
     def __init__(self, test, supervisor, bad=False):
         self.test, self.supervisor, self.bad = test, supervisor, bad
@@ -57,6 +58,7 @@ class Reloads:
         try:
             wait_until(lambda: supervisor.process.poll() is not None, 5)
         except AssertionError:
+            self.reached = self.points()
             return False
         self.test.assertEqual(supervisor.process.poll(), -signal.SIGKILL, f"point {number}")
         supervisor.fallen()
@@ -78,7 +80,6 @@ class Reloads:
         except BaseException:
             print(f"killed at {number}: {reached[-3:]}")
             raise
-        self.reached = max(getattr(self, "reached", []), reached, key=len)
         return True
 
     def environment(self, number):
