@@ -98,6 +98,11 @@ int cl_connect(int fd, const struct cl_address *address) {
   return connect(fd, (struct sockaddr *)&storage, length);
 }
 
+int cl_disconnect(int fd) {
+  const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+  return connect(fd, &nobody, sizeof nobody);
+}
+
 int cl_local_address(int fd, struct cl_address *address) {
   struct sockaddr_storage storage;
   socklen_t length = sizeof storage;
@@ -224,16 +229,16 @@ static void store(struct cl_socket_entry *entry, const struct inet_diag_msg *mes
   entry->kept_ms = message->idiag_timer == 3 ? message->idiag_expires : 0;
 }
 
-static uint64_t cgroup_of(const struct nlmsghdr *header, const struct inet_diag_msg *message) {
+static void store_attributes(
+    struct cl_socket_entry *entry, const struct nlmsghdr *header, const struct inet_diag_msg *message) {
   const struct rtattr *attribute = (const struct rtattr *)(message + 1);
   int left = (int)header->nlmsg_len - (int)NLMSG_LENGTH(sizeof *message);
   for (; RTA_OK(attribute, left); attribute = RTA_NEXT(attribute, left)) {
-    if (attribute->rta_type != INET_DIAG_CGROUP_ID || RTA_PAYLOAD(attribute) < sizeof(uint64_t)) continue;
-    uint64_t number;
-    memcpy(&number, RTA_DATA(attribute), sizeof number);
-    return number;
+    if (attribute->rta_type == INET_DIAG_CGROUP_ID && RTA_PAYLOAD(attribute) >= sizeof entry->cgroup)
+      memcpy(&entry->cgroup, RTA_DATA(attribute), sizeof entry->cgroup);
+    if (attribute->rta_type == INET_DIAG_SHUTDOWN && RTA_PAYLOAD(attribute) >= sizeof entry->shut)
+      memcpy(&entry->shut, RTA_DATA(attribute), sizeof entry->shut);
   }
-  return 0;
 }
 
 int cl_list_sockets(
@@ -273,7 +278,7 @@ int cl_list_sockets(
       if (ntohs(message->id.idiag_sport) != port) continue;
       if (found < capacity) {
         store(&entries[found], message);
-        entries[found].cgroup = cgroup_of(header, message);
+        store_attributes(&entries[found], header, message);
       }
       found++;
     }

@@ -20,6 +20,9 @@ struct cl_address {
 int cl_socket(int family, int type);
 int cl_bind(int fd, const struct cl_address *address);
 int cl_connect(int fd, const struct cl_address *address);
+/// connect(2) to AF_UNSPEC: a TCP socket neither listens nor is connected any more, and was never shut down. It stays bound
+/// to the port that bind(2) named.
+int cl_disconnect(int fd);
 /// getsockname(2); the family is 0 for one this project does not use.
 int cl_local_address(int fd, struct cl_address *address);
 /// accept4(2), close-on-exec and non-blocking, without the peer's address.
@@ -73,6 +76,8 @@ struct cl_socket_entry {
   /// For a listener: connections waiting to be accepted.
   uint32_t queued;
   uint8_t state;
+  /// In which directions it was shut down: 1 receiving, 2 sending.
+  uint8_t shut;
   /// Of one that has ended and is kept for a while (TIME_WAIT, or FIN_WAIT2 without a process): for how many ms yet; else 0.
   uint32_t kept_ms;
   /// The cgroup it was made in, by the number of its directory; 0 where the kernel does not say.

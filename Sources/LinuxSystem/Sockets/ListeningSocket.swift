@@ -88,9 +88,32 @@ package struct ListeningSocket {
     try retrying("open", "fd \(raw)") { cl_open_door(raw) }
   }
 
-  /// listen(2) again, after somebody shut the socket down: it joins its group anew, as the last. Only where bind(2) named
-  /// the port: one the kernel chose is lost with the shutdown.
-  package static func listen(_ socket: Descriptor, _ options: Options) throws(SystemError) {
+  /// listen(2) again, after somebody shut the TCP socket down: it joins its group anew, as the last. Only where bind(2)
+  /// named the port: one the kernel chose is lost with the shutdown.
+  ///
+  /// Whoever shuts it down a second time is told ENOTCONN, and yet the socket remembers it: were it to listen so, the kernel
+  /// would end each connection as soon as it is made. So it is made to forget, and when the second shutdown came between that
+  /// and listen(2), it begins anew. (Source: inet_shutdown, tcp_disconnect and tcp_rcv_state_process of Linux.)
+  package static func listenAgain(_ socket: Descriptor, _ options: Options) throws(SystemError) {
+    let raw = socket.raw
+    for _ in 0..<attempts {
+      try retrying("forget the shutdown of", "fd \(raw)") { cl_disconnect(raw) }
+      try listen(socket, options)
+      if !isShut(socket) { return }
+    }
+    throw SystemError("listen on", "fd \(raw), which is shut down again and again", errno: ESHUTDOWN)
+  }
+
+  private static let attempts = 8
+
+  private static func isShut(_ socket: Descriptor) -> Bool {
+    guard let port = try? KernelAddress.local(of: socket).port,
+      let all = try? SocketDiagnosis.listeners(onPort: port)
+    else { return false }
+    return all.first { $0.inode == socket.inode }?.isShut ?? false
+  }
+
+  private static func listen(_ socket: Descriptor, _ options: Options) throws(SystemError) {
     let raw = socket.raw
     try retrying("listen on", "fd \(raw)") { Glibc.listen(raw, options.backlog) }
   }

@@ -14,6 +14,8 @@ package enum SocketDiagnosis {
     package let queued: Int
     /// The number of the cgroup it was made in; 0 where the kernel does not say.
     package let cgroup: UInt64
+    /// Somebody has called shutdown(2) on it.
+    package let isShut: Bool
   }
 
   /// Room for as many is made first: who asks does so while clients wait.
@@ -122,5 +124,6 @@ extension SocketDiagnosis.Entry {
     user = raw.uid
     queued = Int(raw.queued)
     cgroup = raw.cgroup
+    isShut = raw.shut != 0
   }
 }

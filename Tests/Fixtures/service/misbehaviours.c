@@ -122,8 +122,10 @@ static void stop_itself(void *nothing) {
 
 static void shut_listeners(void *nothing) {
   (void)nothing;
-  for (int index = 0; index < service.listeners.count; index++)
-    if (shutdown(service.listeners.all[index].fd, SHUT_RDWR) != 0) say("shutdown: %s", strerror(errno));
+  // Twice: the second fails on what does not listen any more, and yet marks it for whoever listens there again.
+  for (int turn = 0; turn < 2; turn++)
+    for (int index = 0; index < service.listeners.count; index++)
+      if (shutdown(service.listeners.all[index].fd, SHUT_RDWR) != 0) say("shutdown: %s", strerror(errno));
 }
 
 static void toggle(void *context) {

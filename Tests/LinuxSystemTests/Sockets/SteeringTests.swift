@@ -62,11 +62,37 @@ import Vocabulary
     try loop.run()
     #expect(left && !group[0].isListening)
     #expect(try Loopback.tally(20, [group[1], group[2]], port: address.port) == [0, 20], "the last took its place")
-    try ListeningSocket.listen(group[0], Loopback.options)
+    try ListeningSocket.listenAgain(group[0], Loopback.options)
     #expect(group[0].isListening)
     #expect(try Loopback.tally(20, group, port: address.port) == [0, 0, 20])
     try Program.constant(2).attach(to: group[0])
     #expect(try Loopback.tally(20, group, port: address.port) == [20, 0, 0])
+  }
+
+  @Test(arguments: [SocketAddress.InternetAddress.Host.v4(Loopback.v4), .v4([0, 0, 0, 0]), .any])
+  func `one that was shut down twice serves again: the second time, which fails, is forgotten too`(
+    host: SocketAddress.InternetAddress.Host
+  ) throws {
+    let (listener, address) = try Loopback.first(host)
+    func shutTwice() {
+      #expect(shutdown(listener.raw, Int32(SHUT_RDWR)) == 0)
+      #expect(shutdown(listener.raw, Int32(SHUT_RDWR)) == -1 && errno == ENOTCONN)
+    }
+    shutTwice()
+    // What listen(2) alone makes of it: a listener whose connections are ended as soon as they are made.
+    #expect(Glibc.listen(listener.raw, 16) == 0)
+    #expect(try SocketDiagnosis.listeners(onPort: address.port).map(\.isShut) == [true])
+    shutTwice()
+    try ListeningSocket.listenAgain(listener, Loopback.options)
+    #expect(try SocketDiagnosis.listeners(onPort: address.port).map(\.isShut) == [false])
+    let client = try Loopback.start(port: address.port)
+    try #require(!Loopback.wait([listener], for: POLLIN).isEmpty)
+    let server = try #require(try Connection.accept(from: listener))
+    #expect(Loopback.wait([client], for: POLLIN, milliseconds: 0).isEmpty, "it is not ended")
+    #expect(write(server.raw, "answer", 6) == 6)
+    #expect(Loopback.wait([client], for: POLLIN) == [0])
+    var buffer = [UInt8](repeating: 0, count: 16)
+    #expect(read(client.raw, &buffer, buffer.count) == 6)
   }
 
   @Test func `a place that does not exist is left to the kernel's hash`() throws {
@@ -152,7 +178,7 @@ import Vocabulary
       owning: try retrying("socket") { cl_socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue)) })
     let target = KernelAddress(v4: Loopback.v4, port: 0)
     try retrying("bind") { withUnsafePointer(to: target.raw) { cl_bind(inherited.raw, $0) } }
-    try ListeningSocket.listen(inherited, Loopback.options)
+    try ListeningSocket.listenAgain(inherited, Loopback.options)
     let address = Loopback.address(port: try KernelAddress.local(of: inherited).port)
     try inherited.setOption(SOL_SOCKET, CL_SO_REUSEPORT, 1, "SO_REUSEPORT")
     let refusal = #expect(throws: SystemError.self) { try Program.constant(0).attach(to: inherited) }
