@@ -278,8 +278,12 @@ package final class Listeners {
 
   func relisten(_ id: ListenerID) {
     guard let entry = entries[id] else { return }
+    if case .unix(let path) = entry.address {
+      let why = "a Unix socket that was shut down cannot listen again"
+      return report(Happening(.listenerRefused, "\(path) refuses clients: \(why); `baton reload` makes a new one"))
+    }
     do throws(SystemError) {
-      try ListeningSocket.listen(
+      try ListeningSocket.listenAgain(
         entry.descriptor, ListeningSocket.Options(backlog: entry.socket.backlog, nonblocking: false))
       watchHangup(id)
     } catch {

@@ -1,12 +1,20 @@
 """Programs that do what programs should not: none of them stalls the supervisor or stays behind."""
 
+import ctypes
+import os
+import pathlib
+import re
 import signal
+import socket
 import unittest
 
 from kit import fixtures, http, notify, proc
 from kit.load import Load
 from kit.supervisor import Supervisor, running, service
 from kit.waiting import holds_for, wait_until
+
+SYS_PIDFD_GETFD = 438
+libc = ctypes.CDLL(None, use_errno=True).syscall
 
 
 def misbehaving(name, *options, **keys):
@@ -104,6 +112,34 @@ class Impostors(unittest.TestCase):
                 self.assertTrue([s for s in fixtures.stamps(made.stamps, "ready") if s.worker == "late.1"])
 
 
+def _with_unix_socket(made):
+    made.sockets["side"] = {"listen": str(made.folder / "side.sock")}
+    made.engines["web"]["sockets"] = ["http", "side"]
+
+
+def _socket_of(pid, number):
+    """A copy of a descriptor that another process holds."""
+    held = os.pidfd_open(pid)
+    try:
+        return socket.socket(fileno=libc(SYS_PIDFD_GETFD, held, number, 0))
+    finally:
+        os.close(held)
+
+
+def _shut_down(pid):
+    """What the worker could do: shutdown(2) on its Unix listener. Its inode."""
+    with _socket_of(pid, 4) as listener:
+        assert listener.family == socket.AF_UNIX, listener
+        listener.shutdown(socket.SHUT_RDWR)
+        return os.fstat(listener.fileno()).st_ino
+
+
+def _watched(pid):
+    """The inodes that the process hears of by epoll."""
+    texts = [file.read_text() for file in pathlib.Path(f"/proc/{pid}/fdinfo").iterdir()]
+    return {int(found, 16) for text in texts for found in re.findall(r"^tfd:.* ino:([0-9a-f]+)", text, re.M)}
+
+
 class Listener(unittest.TestCase):
     def test_a_worker_that_shuts_the_listener_down_is_survived(self):
         """shutdown(2) on a shared listener takes it out of its group for all; the supervisor makes a new one."""
@@ -114,6 +150,25 @@ class Listener(unittest.TestCase):
             supervisor.call("Reload", wait=True)
             wait_until(lambda: fixtures.stamps(supervisor.of.stamps, "ready"), 5)
             wait_until(lambda: _answers(supervisor.of.port), 15, "the port to answer again")
+
+    def test_a_unix_socket_that_was_shut_down_is_said_to_be_and_comes_back_by_a_reload(self):
+        with running(_with_unix_socket) as supervisor:
+            path = supervisor.of.sockets["side"]["listen"]
+            self.assertEqual(http.ask(path, "/").status, 200)
+            old = _shut_down(supervisor.pids()[0])
+            supervisor.wait_for_log(f"{path} refuses clients")
+            self.assertIn("baton reload", supervisor.log())
+            # The kernel would tell of it for ever: nobody listens to that any more.
+            self.assertNotIn(old, _watched(supervisor.pid))
+            self.assertEqual(supervisor.reload()["outcome"], "done")
+            self.assertEqual(http.ask(path, "/").status, 200)
+
+    def test_a_generation_that_shuts_its_unix_socket_down_is_refused(self):
+        with running(_with_unix_socket) as supervisor:
+            path = supervisor.of.sockets["side"]["listen"]
+            supervisor.of.bad("closes-listener", sockets=["http", "side"], prove=None)
+            self.assertIn("shut down by one of its workers", supervisor.refused()["what"])
+            self.assertEqual(http.ask(path, "/").status, 200)
 
     def test_the_blocking_mode_a_worker_flips_does_not_hang_the_service(self):
         with running(

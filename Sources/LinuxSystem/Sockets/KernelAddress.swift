@@ -64,14 +64,17 @@ extension Descriptor {
   /// Still a listening socket. False after anybody's shutdown(2) on any copy of it.
   /// True where the kernel does not say of a socket: nobody is to be thought gone because of that.
   package var isListening: Bool {
-    if let answer = option(SOL_SOCKET, SO_ACCEPTCONN) { return answer == 1 }
+    // A Unix socket that was shut down goes on to say that it accepts, and refuses everybody.
+    if let answer = option(SOL_SOCKET, SO_ACCEPTCONN) { return answer == 1 && !has(POLLHUP) }
     return errno != ENOTSOCK && errno != EBADF
   }
 
   /// Something waits to be accepted or received.
-  package var isReadable: Bool {
-    var poller = pollfd(fd: raw, events: Int16(POLLIN), revents: 0)
-    return poll(&poller, 1, 0) == 1 && poller.revents & Int16(POLLIN) != 0
+  package var isReadable: Bool { has(POLLIN) }
+
+  private func has(_ event: Int32) -> Bool {
+    var poller = pollfd(fd: raw, events: Int16(event), revents: 0)
+    return poll(&poller, 1, 0) == 1 && poller.revents & Int16(event) != 0
   }
 
   /// The number by which sock_diag and /proc name it.
