@@ -22,6 +22,7 @@ final class Service {
   private let logger: Logger
   private let bridge: ControlBridge
   private let control: ControlServer
+  private let operators: Operators
   private let upgrade: Upgrade
   private let history: History
   private let records: Records?
@@ -74,11 +75,10 @@ final class Service {
     let prefix = Self.prefix()
     runtime = Self.runtime(arguments, directories, loop, manager, history, listeners, workers, prefix)
     bridge = ControlBridge(runtime: runtime, history: history, records: records, service: arguments.name)
+    operators = if let state { Operators(loop, known: state.control.operators) } else { Operators(loop) }
     control = try ControlServer(
       path: "\(directories.runtime)/control", loop: loop, handler: bridge,
-      // Looking a group up takes milliseconds. An image that takes over does it once, in `adopt`, before anybody is heard.
-      policy: AccessPolicy(
-        supervisor: geteuid(), serviceUsers: [], operators: state == nil ? Users.group(named: "baton") : nil),
+      policy: AccessPolicy(supervisor: geteuid(), serviceUsers: [], operators: operators.group),
       version: Daemon.version, resumed: try state.map { try Descriptor.inherited($0.control.listener) })
     upgrade = Upgrade(
       program, loop: loop, runtime: runtime, history: history, children: children, records: records, control: control,
@@ -87,6 +87,7 @@ final class Service {
     upgrade.news = { [unowned bridge] in bridge.tellWaiting($0) }
     control.becameIdle = { [unowned self] in runtime.giveBackCode() }
     runtime.generationChanged = { [unowned self] in adopt($0) }
+    operators.changed = { [unowned self] in control.policy.operators = $0 }
     try rememberCrashes(crash, client == nil ? nil : manager)
   }
 
@@ -192,8 +193,8 @@ final class Service {
 
   /// Workers must not operate their own supervisor, whoever they run as.
   private func adopt(_ generation: ResolvedGeneration) {
-    control.policy = AccessPolicy(
-      supervisor: geteuid(), serviceUsers: generation.users.subtracting([0]), operators: Users.group(named: "baton"))
+    control.policy.serviceUsers = generation.users.subtracting([0])
+    operators.lookUp()
   }
 
   private func took(_ signal: Signal) {

@@ -193,7 +193,8 @@ final class Upgrade {
     }
     let now = Instant.monotonicNow()
     return runtime.save(
-      control: SavedControl(listener: listener, lock: lock.raw, connections: connections),
+      control: SavedControl(
+        listener: listener, lock: lock.raw, connections: connections, operators: control.policy.operators),
       upgrade: SavedUpgrade(
         operation: core.run?.operation ?? OperationID("-"), startedAt: core.run?.since ?? now, leftAt: now,
         from: Daemon.version), recordedThrough: records?.flushedThrough ?? 0)

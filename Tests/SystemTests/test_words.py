@@ -5,6 +5,7 @@ import unittest
 
 from kit.installed import installed
 from kit.runner import within
+from kit.waiting import wait_until
 
 
 @within(120)
@@ -113,31 +114,46 @@ class Varlinkctl(unittest.TestCase):
             self.assertEqual(it.status()["serving"], 2)
 
 
+def as_user(it, user, *command):
+    return it.machine.run(
+        "setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", *command, check=False)  # fmt: skip
+
+
+def with_people(it):
+    it.machine.write("/usr/lib/sysusers.d/people.conf", "u operator - -\nm operator baton\nu guest - -\n")
+    it.machine.run("systemd-sysusers")
+
+
 @within(120)
 class Access(unittest.TestCase):
+    def test_the_group_is_known_over_an_upgrade_and_looked_up_again_at_a_reload(self):
+        with installed() as it:
+            with_people(it)
+            it.start()
+            it.machine.run("baton", "upgrade", "demo")
+            self.assertEqual(as_user(it, "operator", "baton", "reload", "demo").returncode, 0)
+            self.assertEqual(as_user(it, "guest", "baton", "reload", "demo").returncode, 77)
+            it.machine.run("sed", "-i", "s/^baton:x:[0-9]*:/baton:x:4242:/", "/etc/group")
+            it.machine.run("baton", "reload", "demo")
+            wait_until(lambda: as_user(it, "operator", "baton", "reload", "demo").returncode == 0, 10, "the group's new number")
+
     def test_the_group_baton_changes_and_the_services_user_only_reads(self):
         with installed() as it:
-            it.machine.write("/usr/lib/sysusers.d/people.conf", "u operator - -\nm operator baton\nu guest - -\n")
-            it.machine.run("systemd-sysusers")
+            with_people(it)
             it.start()
-
-            def as_user(user, *command):
-                return it.machine.run(
-                    "setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", *command, check=False)
-
-            self.assertEqual(as_user("operator", "baton", "reload", "demo").returncode, 0)
+            self.assertEqual(as_user(it, "operator", "baton", "reload", "demo").returncode, 0)
             for user in ("guest", "demo"):
-                self.assertEqual(as_user(user, "baton", "status", "demo").returncode, 0)
-                self.assertEqual(as_user(user, "baton", "reload", "demo").returncode, 77)
+                self.assertEqual(as_user(it, user, "baton", "status", "demo").returncode, 0)
+                self.assertEqual(as_user(it, user, "baton", "reload", "demo").returncode, 77)
             self.assertEqual(it.status()["serving"], 2)
             # A stop goes through systemd, which asks polkit.
             it.machine.run("systemctl", "start", "polkit")
-            refused = as_user("guest", "baton", "stop", "demo")
+            refused = as_user(it, "guest", "baton", "stop", "demo")
             self.assertEqual(refused.returncode, 1)
             self.assertIn("members of the group baton", refused.stderr)
             self.assertEqual(it.status()["serving"], 2)
-            stopped = as_user("operator", "baton", "stop", "demo")
+            stopped = as_user(it, "operator", "baton", "stop", "demo")
             self.assertEqual(stopped.returncode, 0, stopped.stderr)
             self.assertEqual(it.machine.run("systemctl", "is-active", "baton@demo", check=False).stdout.strip(), "inactive")
-            another = as_user("operator", "systemctl", "--no-ask-password", "stop", "systemd-journald.service")
+            another = as_user(it, "operator", "systemctl", "--no-ask-password", "stop", "systemd-journald.service")
             self.assertNotEqual(another.returncode, 0)

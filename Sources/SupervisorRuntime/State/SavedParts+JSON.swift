@@ -30,13 +30,17 @@ extension SavedUpgrade: JSONValue {
 extension SavedControl: JSONValue {
   package init(json: JSON) throws(ShapeError) {
     var fields = try Fields(json)
+    let operators: Int64? = try fields.optional("operators")
     self.init(
       listener: try fields.number("listener"), lock: try fields.number("lock"),
-      connections: try fields.required("connections"))
+      connections: try fields.required("connections"), operators: operators.flatMap { UInt32(exactly: $0) })
   }
 
   package var json: JSON {
-    ["listener": Int(listener).json, "lock": Int(lock).json, "connections": connections.json]
+    .record([
+      "listener": Int(listener).json, "lock": Int(lock).json, "connections": connections.json,
+      "operators": operators.map { Int($0).json },
+    ])
   }
 }
 

@@ -122,8 +122,11 @@ package struct SavedControl: Hashable, Sendable {
   package var listener: Int32
   package var lock: Int32
   package var connections: [Connection]
+  /// The group whose members may command the service, as it was known last.
+  package var operators: UInt32?
 
-  package init(listener: Int32, lock: Int32, connections: [Connection]) {
+  package init(listener: Int32, lock: Int32, connections: [Connection], operators: UInt32?) {
+    self.operators = operators
     self.listener = listener
     self.lock = lock
     self.connections = connections

@@ -203,7 +203,7 @@ struct StateDice {
           SavedControl.Connection(descriptor: descriptor(), wait: .events, more: true),
           SavedControl.Connection(
             descriptor: descriptor(), wait: .reload, more: coin(), operation: OperationID("reload-x-2")),
-        ]),
+        ], operators: maybe(912)),
       upgrade: SavedUpgrade(
         operation: OperationID("upgrade-x-1"), startedAt: instant(), leftAt: instant(), from: "0.0.9"),
       crashMemory: descriptor(),
