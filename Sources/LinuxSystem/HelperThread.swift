@@ -10,8 +10,9 @@ package enum HelperThread {
 
   /// Runs `body`, which comes to an end by itself, on a new thread; where none can be had, here and now: late is better
   /// than never. The thread has the caller's signal mask, so signals the loop takes by signalfd stay with the loop.
-  package static func run(_ body: @escaping @Sendable () -> Void) {
-    if create(nil, body) != 0 { body() }
+  /// `stack` as of ``start(_:stack:_:)``.
+  package static func run(stack: Int? = nil, _ body: @escaping @Sendable () -> Void) {
+    if create(stack, body) != 0 { body() }
   }
 
   /// Runs `body`, which may last for ever, on a new thread that takes no signals: they stay with whoever takes them by

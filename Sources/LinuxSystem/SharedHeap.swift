@@ -5,4 +5,7 @@ import CLinux
 package enum SharedHeap {
   /// All threads share one from now on. Before any is started. Source: mallopt(3) M_ARENA_MAX.
   package static func use() { cl_share_one_heap() }
+
+  /// What the heap keeps for a next burst goes back to the host. Source: malloc_trim(3).
+  package static func giveBack() { cl_give_heap_back() }
 }

@@ -33,6 +33,7 @@ package final class Listeners {
   var unsteered: Set<SocketKey> = []
   /// How many were shut down by others, since the start.
   private(set) var departures: [SocketKey: Int] = [:]
+  private let gracePeriod: GracePeriod
   private var quietWatches: [ListenerID: QuietWatch] = [:]
   private let canMark: Bool
 
@@ -55,6 +56,7 @@ package final class Listeners {
     self.loop = loop
     self.manager = manager
     self.inherited = inherited
+    gracePeriod = GracePeriod(loop)
     canMark = ProbeMark.isPermitted
   }
 
@@ -336,8 +338,9 @@ package final class Listeners {
       return
     }
     let waiting = isServed ? nil : { [unowned self] in self.waiting(in: id) }
-    let watch = QuietWatch(loop: loop, descriptor: entry.descriptor, address: entry.address, waiting: waiting) {
-      [unowned self] in
+    let watch = QuietWatch(
+      loop: loop, gracePeriod: gracePeriod, descriptor: entry.descriptor, address: entry.address, waiting: waiting
+    ) { [unowned self] in
       quietWatches[id] = nil
       send(.quiet(id, unfinished: $0))
     }

@@ -1,4 +1,3 @@
-import CLinux
 import LinuxSystem
 import Vocabulary
 
@@ -11,6 +10,7 @@ import Vocabulary
 /// before an empty queue is believed, every processor has ended what it was at.
 final class QuietWatch {
   private let loop: EventLoop
+  private let gracePeriod: GracePeriod
   private let descriptor: Descriptor
   private let internet: SocketAddress.InternetAddress?
   private let done: (Int) -> Void
@@ -27,11 +27,13 @@ final class QuietWatch {
   private static let interval = Duration.milliseconds(2)
 
   init(
-    loop: EventLoop, descriptor: Descriptor, address: SocketAddress, waiting: (() -> Int)? = nil,
+    loop: EventLoop, gracePeriod: GracePeriod, descriptor: Descriptor, address: SocketAddress,
+    waiting: (() -> Int)? = nil,
     done: @escaping (Int) -> Void
   ) {
     self.waiting = waiting
     self.loop = loop
+    self.gracePeriod = gracePeriod
     self.descriptor = descriptor
     self.done = done
     deadline = .monotonicNow() + Self.limit
@@ -67,14 +69,9 @@ final class QuietWatch {
     }
   }
 
-  /// Takes some hundredths of a second: on a thread of its own. Where the kernel does not offer it, nothing is waited for.
   private func afterPackets(_ next: @escaping (QuietWatch) -> Void) {
-    let reply = loop.reply { [weak self] (_: Bool) in
+    gracePeriod.wait { [weak self] in
       if let self, !isCancelled { next(self) }
-    }
-    HelperThread.run {
-      cl_wait_for_lookups()
-      reply.send(true)
     }
   }
 }

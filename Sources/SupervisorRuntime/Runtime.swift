@@ -102,11 +102,11 @@ package final class Runtime {
     leases.report = { history.add($0) }
     leases.changed = { [unowned self] in tellStatus() }
     leases.rests = { [unowned self] in
-      giveBackCode(after: .milliseconds(100))
+      giveMemoryBack(after: .milliseconds(100))
       writeDown()
     }
     // What had to be done for it is seldom done again soon.
-    history.sinks.append { [weak self] _ in self?.giveBackCode() }
+    history.sinks.append { [weak self] _ in self?.giveMemoryBack() }
     workers.leases = leases
     loop.wasAway = { [unowned self] in send(.wasAway($0)) }
     stageCommands.done = { [unowned self] in send(.stageWorkDone($0)) }
@@ -177,11 +177,14 @@ package final class Runtime {
     return exitCode?.rawValue ?? 70
   }
 
-  /// Settings are read, workers started or callers answered: most of what did that is not needed again for a long time.
+  /// Settings are read, workers started or callers answered: most of what that took is not needed again for a long time.
   /// Once things have been quiet for a second.
-  package func giveBackCode(after quiet: Duration = .seconds(1)) {
+  package func giveMemoryBack(after quiet: Duration = .seconds(1)) {
     loop.cancel(resting)
-    resting = loop.schedule(after: quiet) { ResidentCode.giveBack() }
+    resting = loop.schedule(after: quiet) {
+      ResidentCode.giveBack()
+      SharedHeap.giveBack()
+    }
   }
 
   // MARK: Events in, actions out
@@ -285,7 +288,7 @@ package final class Runtime {
       lastLines: workers.lastLines)
     guard let outcome else { return }
     lastOutcome = outcome
-    giveBackCode()
+    giveMemoryBack()
     guard outcome.result != .done else {
       if let serving = core.serving.flatMap({ generations[$0] }) { leases.adopt(serving.settings.leases) }
       return

@@ -85,7 +85,7 @@ final class Service {
       lock: lock, prefix: prefix)
     bridge.upgrade = upgrade
     upgrade.news = { [unowned bridge] in bridge.tellWaiting($0) }
-    control.becameIdle = { [unowned self] in runtime.giveBackCode() }
+    control.becameIdle = { [unowned self] in runtime.giveMemoryBack() }
     runtime.generationChanged = { [unowned self] in adopt($0) }
     operators.changed = { [unowned self] in control.policy.operators = $0 }
     try rememberCrashes(crash, client == nil ? nil : manager)

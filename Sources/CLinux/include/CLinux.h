@@ -36,6 +36,8 @@ int cl_reserve(int fd, int64_t size);
 
 /// M_ARENA_MAX of mallopt(3): threads share one heap from now on.
 void cl_share_one_heap(void);
+/// malloc_trim(3): whole pages that nothing lies in go back to the host.
+void cl_give_heap_back(void);
 
 /// memfd_create(2), close-on-exec.
 int cl_memory_file(const char *name);

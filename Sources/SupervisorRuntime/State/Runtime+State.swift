@@ -66,7 +66,7 @@ extension Runtime {
     workers.sweep()
     armTick()
     manager.resume(status: statusLine)
-    giveBackCode()
+    giveMemoryBack()
   }
 
   /// Nothing new is begun until ``goOn()``: reloads wait, the rest is told that `operation` is under way.

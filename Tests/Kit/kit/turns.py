@@ -10,7 +10,8 @@ from kit.waiting import wait_until
 RATE = 200
 # Generations that still drain, at most: reloads come faster than idle connections are told to go.
 MOST_DRAINING = 8
-# Resident memory at rest, against that after the first turn. Few turns do not outweigh what is measured by chance.
+# Resident memory at rest, against that after the first turn; of many, against that after a quarter of them, when what is
+# kept in memory of the past has reached its bound. Few turns do not outweigh what is measured by chance.
 MOST_GROWTH, MOST_GROWTH_OF_FEW, MANY = 1.05, 1.10, 400
 # Seconds after which code that was needed for a moment has been given back.
 REST = 2
@@ -62,13 +63,16 @@ def turns(count, say=print):
             for done in range(2, count + 1):
                 act()
                 if count >= MANY and done % (count // 4) == 0 and done < count:
-                    say(f"{name}: after {done:,}, {Held(supervisor)}")
+                    held = Held(supervisor)
+                    say(f"{name}: after {done:,}, {held}")
+                    if done == count // 4:
+                        first = held
             last = Held(supervisor)
             say(f"{name}: after {count:,}, {last}; {time.monotonic() - began:.0f} s")
             if last.resident > first.resident * (MOST_GROWTH if count >= MANY else MOST_GROWTH_OF_FEW):
-                wrong.append(f"{count} {name}: {last.resident >> 10} KiB resident, {first.resident >> 10} after the first")
+                wrong.append(f"{count} {name}: {last.resident >> 10} KiB resident, {first.resident >> 10} at first")
             if (last.descriptors, last.threads) != (first.descriptors, first.threads):
-                wrong.append(f"{count} {name}: {last}; after the first {first}")
+                wrong.append(f"{count} {name}: {last}; at first {first}")
     say(f"under load: {load.report.sent:,} requests, {load.report.failed} failed")
     if load.report.failed:
         wrong.append(f"under load: {load.report}")
