@@ -22,14 +22,13 @@ final class GracePeriod {
   }
 
   private func begin() {
-    guard !waiting.isEmpty else { return }
-    isUnderWay = true
+    isUnderWay = !waiting.isEmpty
+    guard isUnderWay else { return }
     let served = waiting
     waiting = []
     let reply = loop.reply { [weak self] (_: Bool) in
-      self?.isUnderWay = false
       for next in served { next() }
-      if self?.isUnderWay == false { self?.begin() }
+      self?.begin()
     }
     HelperThread.run(stack: Self.stack) {
       cl_wait_for_lookups()

@@ -48,6 +48,7 @@ static void *accept_thread(void *context) {
   while (!atomic_load(&stopping)) {
     int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
+      atomic_fetch_add(&service.counts->connections, 1);
       hand_over(fd);
     } else if (errno == EAGAIN) {
       // Somebody made the shared socket nonblocking. Wait as if it were not.
@@ -83,11 +84,14 @@ static void listener_ready(struct watch *watch, uint32_t events) {
   struct acceptor *acceptor = (struct acceptor *)watch;
   bool until_empty = acceptor->listener->nonblocking || service.options.accept == ACCEPT_EPOLL_NONBLOCKING;
   for (int turn = 0; turn < (until_empty ? ACCEPTS_A_TURN : 1); turn++) {
+    // Counted before it is taken: a program that is killed right after that has taken it.
+    atomic_fetch_add(&service.counts->connections, 1);
     int fd = accept4(watch->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
       connection_open(fd);
       continue;
     }
+    atomic_fetch_sub(&service.counts->connections, 1);
     if (errno == EINVAL) {
       say("listener %s does not listen any more", acceptor->listener->name);
       loop_remove(watch);

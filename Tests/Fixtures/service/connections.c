@@ -220,7 +220,6 @@ void connection_open(int fd) {
   }
   int on = 1;
   (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // fails on a Unix socket, where it is not needed
-  atomic_fetch_add(&service.counts->connections, 1);
   connection->watch = (struct watch){fd, connection_ready};
   connection->events = EPOLLIN | EPOLLRDHUP;
   connection->next = connections;

@@ -131,11 +131,12 @@ class Deployed:
     def hosts(self):
         """Processes that work on an operation of this service."""
         found = []
-        for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        # A glob would fail on a process that ends while it looks.
+        for pid in filter(str.isdigit, os.listdir("/proc")):
             with contextlib.suppress(OSError):
-                words = path.read_bytes().split(b"\0")
+                words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
                 if b"run-operation" in words and str(self.of.file).encode() in words:
-                    found.append(int(path.parent.name))
+                    found.append(int(pid))
         return found
 
     def wait_said(self, text, within=20):
