@@ -17,13 +17,19 @@ MOST_GROWTH, MOST_GROWTH_OF_FEW, MANY = 1.05, 1.10, 400
 REST = 2
 
 
+def idle_listeners(supervisor):
+    """How many stay because closing one would move another (decision 0002): they are no leak, and bounded. Asked before
+    descriptors are counted, and once: batond has one more while it is asked, and is not at rest."""
+    return sum(len(each["listeners"]) - 1 for each in supervisor.status()["sockets"])
+
+
 class Held:
     """What batond holds when nothing is under way. Resident memory is the least of a few seconds: code that was needed for
     a moment goes again."""
 
     def __init__(self, supervisor):
         supervisor.wait_status(lambda seen: not seen["draining"], 60, "the old generations to be gone")
-        pid, listeners = supervisor.pid, sum(len(each["listeners"]) for each in supervisor.status()["sockets"])
+        pid, idle = supervisor.pid, idle_listeners(supervisor)
         looks, until = [], time.monotonic() + REST
 
         def has_rested():
@@ -34,8 +40,7 @@ class Held:
         self.resident = min(looks)
         self.own = proc.own_bytes(pid)
         self.threads = proc.threads(pid)
-        # Idle listeners stay where closing one would move another (decision 0002): they are no leak, and bounded.
-        self.descriptors = len(proc.descriptors(pid)) - (listeners - 1)
+        self.descriptors = len(proc.descriptors(pid)) - idle
 
     def __str__(self):
         return (
