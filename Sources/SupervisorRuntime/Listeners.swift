@@ -280,17 +280,21 @@ package final class Listeners {
 
   func relisten(_ id: ListenerID) {
     guard let entry = entries[id] else { return }
-    if case .unix(let path) = entry.address {
-      let why = "a Unix socket that was shut down cannot listen again"
-      return report(Happening(.listenerRefused, "\(path) refuses clients: \(why); `baton reload` makes a new one"))
+    if case .unix = entry.address {
+      return reportDeaf(entry, "a Unix socket that was shut down cannot listen again")
     }
     do throws(SystemError) {
       try ListeningSocket.listenAgain(
         entry.descriptor, ListeningSocket.Options(backlog: entry.socket.backlog, nonblocking: false))
       watchHangup(id)
     } catch {
-      report(Happening(.listenerRefused, "\(id.key) cannot listen again: \(error)"))
+      reportDeaf(entry, "it cannot listen again: \(error)")
     }
+  }
+
+  private func reportDeaf(_ entry: Entry, _ why: String) {
+    let what = "\(entry.address.text) refuses clients: \(why)"
+    report(Happening(.listenerRefused, "\(what); `baton reload` makes a new listener"))
   }
 
   /// Its workers are gone and it is quiet. shutdown(2) first: it leaves the group now, whoever else still has a copy.

@@ -1,30 +1,25 @@
-import ControlServer
 import LinuxSystem
 
-/// The group `baton`, whose members may command the service: known from the start, and looked up again whenever that may
-/// have changed, on a thread of its own. What was known goes on to hold until the answer comes, and where nobody can say.
+/// Looks the group `baton` up, whose members may command the service.
 final class Operators {
   private let loop: EventLoop
   private var isAsked = false
-  private(set) var group: UInt32?
-  var changed: (UInt32?) -> Void = { _ in }
+  /// Asked for while one was under way, which may have looked before what is asked about.
+  private var isAskedAgain = false
+  /// Gets what was found, nil where the host has no such group; not called where nobody can say: what was known goes on to
+  /// hold.
+  var found: (UInt32?) -> Void = { _ in }
 
   private static let name = "baton"
 
-  /// Asks here and now, before the loop runs: it may take as long as the host's directory service does.
-  init(_ loop: EventLoop) {
-    self.loop = loop
-    group = Users.group(named: Self.name)
-  }
+  init(_ loop: EventLoop) { self.loop = loop }
 
-  /// `group`: as another image of this program knew it.
-  init(_ loop: EventLoop, known group: UInt32?) {
-    self.loop = loop
-    self.group = group
-  }
+  /// Here and now, before the loop runs: it may take as long as the host's directory service does.
+  static func now() -> UInt32? { Users.group(named: name) }
 
+  /// On a thread of its own, one at a time.
   func lookUp() {
-    guard !isAsked else { return }
+    guard !isAsked else { return isAskedAgain = true }
     isAsked = true
     let reply = loop.reply { [weak self] (answer: Result<UInt32?, SystemError>) in self?.take(answer) }
     HelperThread.run {
@@ -34,8 +29,9 @@ final class Operators {
 
   private func take(_ answer: Result<UInt32?, SystemError>) {
     isAsked = false
-    guard case .success(let found) = answer, found != group else { return }
-    group = found
-    changed(found)
+    if case .success(let group) = answer { found(group) }
+    guard isAskedAgain else { return }
+    isAskedAgain = false
+    lookUp()
   }
 }

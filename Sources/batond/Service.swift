@@ -75,10 +75,12 @@ final class Service {
     let prefix = Self.prefix()
     runtime = Self.runtime(arguments, directories, loop, manager, history, listeners, workers, prefix)
     bridge = ControlBridge(runtime: runtime, history: history, records: records, service: arguments.name)
-    operators = if let state { Operators(loop, known: state.control.operators) } else { Operators(loop) }
+    operators = Operators(loop)
     control = try ControlServer(
       path: "\(directories.runtime)/control", loop: loop, handler: bridge,
-      policy: AccessPolicy(supervisor: geteuid(), serviceUsers: [], operators: operators.group),
+      policy: AccessPolicy(
+        supervisor: geteuid(), serviceUsers: [],
+        operators: state.map { $0.control.operators } ?? Operators.now()),
       version: Daemon.version, resumed: try state.map { try Descriptor.inherited($0.control.listener) })
     upgrade = Upgrade(
       program, loop: loop, runtime: runtime, history: history, children: children, records: records, control: control,
@@ -87,7 +89,7 @@ final class Service {
     upgrade.news = { [unowned bridge] in bridge.tellWaiting($0) }
     control.becameIdle = { [unowned self] in runtime.giveMemoryBack() }
     runtime.generationChanged = { [unowned self] in adopt($0) }
-    operators.changed = { [unowned self] in control.policy.operators = $0 }
+    operators.found = { [unowned self] in control.policy.operators = $0 }
     try rememberCrashes(crash, client == nil ? nil : manager)
   }
 

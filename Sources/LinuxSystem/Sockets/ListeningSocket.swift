@@ -107,10 +107,14 @@ package struct ListeningSocket {
   private static let attempts = 8
 
   private static func isShut(_ socket: Descriptor) -> Bool {
-    guard let port = try? KernelAddress.local(of: socket).port,
-      let all = try? SocketDiagnosis.listeners(onPort: port)
-    else { return false }
-    return all.first { $0.inode == socket.inode }?.isShut ?? false
+    do throws(SystemError) {
+      let port = try KernelAddress.local(of: socket).port
+      return try SocketDiagnosis.listeners(onPort: port).contains { $0.inode == socket.inode && $0.isShut }
+    } catch {
+      // Nobody can say. It listens, and only a shutdown just between the two calls would have been missed: no reason to
+      // give it up.
+      return false
+    }
   }
 
   private static func listen(_ socket: Descriptor, _ options: Options) throws(SystemError) {
