@@ -93,7 +93,7 @@ class OfLeases(Threads):
             self.come(it)
             self.assertTrue(self.runs(it))
             self.go(it)
-        self.usual = descriptors(it.pid), self.threads(it)
+        self.usual = descriptors(it), self.threads(it)
 
     def come(self, it):
         """Another time to live is another store, as far as its thread is concerned."""
@@ -123,7 +123,7 @@ class OfLeases(Threads):
     def more(self, it):
         """Descriptors. What SQLite closes while the next store of the same file has it locked stays open as long as that
         one: the file that was opened for writing, and where that failed for reading."""
-        more = descriptors(it.pid) - self.usual[0]
+        more = descriptors(it) - self.usual[0]
         return {kind: count for kind, count in more.items() if "/leases.db" not in kind or count > 2}
 
     def threads(self, it):
