@@ -9,8 +9,9 @@ let strict: [SwiftSetting] = [
   .enableUpcomingFeature("InternalImportsByDefault"),
 ]
 
-/// What searches every state, optimised in debug builds as well, with its assertions: a third of the time.
-let searched: [SwiftSetting] =
+/// What searches every state, and what reads every record, optimised in debug builds as well, with its assertions: a third
+/// of the time.
+let hot: [SwiftSetting] =
   strict + [.unsafeFlags(["-O", "-assert-config", "Debug"], .when(configuration: .debug))]
 
 /// The programs under Tests/Fixtures are C alone.
@@ -64,13 +65,13 @@ let package = Package(
     // SHA-256 at the processor's own speed in 300 KB that libarchive loads anyway; OpenSSL brings 5 MB. See docs/decisions.
     .systemLibrary(name: "CNettle", pkgConfig: "nettle", providers: [.apt(["nettle-dev"])]),
     layer("LinuxSystem", ["Vocabulary", "CLinux"]),
-    layer("JSON", ["Vocabulary", "CJansson"]),
+    layer("JSON", ["Vocabulary", "CJansson"], settings: hot),
 
     // Layer 1: systemd's protocols.
     layer("Systemd", ["Vocabulary", "LinuxSystem", "CLinux", "CSystemd"]),
 
     // Layer 2: pure cores, decisions only; the standard library and Vocabulary, nothing else.
-    layer("Supervision", ["Vocabulary"], settings: searched),
+    layer("Supervision", ["Vocabulary"], settings: hot),
     layer("Deployment", ["Vocabulary"]),
     layer("Leases", ["Vocabulary"]),
 

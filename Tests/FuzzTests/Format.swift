@@ -13,7 +13,7 @@ struct Format: Sendable, CustomStringConvertible {
   var description: String { name }
 
   /// Without a time to fill. A database is opened for each input of its own.
-  var inputs: Int { name == "leases" ? 150 : 1_500 }
+  var inputs: Int { name == "leases" ? 80 : 600 }
 
   static let all = [
     Format(name: "settings", check: Checks.settings),

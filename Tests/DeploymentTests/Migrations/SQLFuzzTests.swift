@@ -30,7 +30,7 @@ import Testing
     dialect: SQLDialect
   ) {
     var divided = 0
-    let count = Surroundings.inputs(20_000)
+    let count = Surroundings.inputs(8_000)
     for seed in 0..<count {
       var generator = Seeded(seed)
       let bytes = text(&generator)
