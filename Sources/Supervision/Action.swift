@@ -123,7 +123,7 @@ package enum Note: Hashable, Sendable {
   case handoverAborted(GenerationID, Refusal, OperationID)
   case generationDraining(GenerationID)
   case generationEnded(GenerationID)
-  case drainCut(GenerationID)
+  case drainCut(GenerationID, DrainBound)
   case settingsRefused(String, OperationID)
   case workerStarting(WorkerID)
   case workerReady(WorkerID)

@@ -1,5 +1,13 @@
 import Vocabulary
 
+/// What a generation that drained came up against; the settings in force count (`[handover]`).
+package enum DrainBound: Hashable, Sendable {
+  /// `max-drain-time`, or less where it was begun to under other settings.
+  case time(Duration)
+  /// `max-draining`: another one began to, and this was the one to go.
+  case count(Int)
+}
+
 /// Generations that end while another serves.
 extension Supervisor {
   /// `id` takes nothing new: it waits for its listeners to be quiet, then its workers end, then its listeners go.
@@ -35,17 +43,17 @@ extension Supervisor {
     let limit = max(1, serving.flatMap { generations[$0]?.plan.maxDraining } ?? 1)
     let isLoss = { (generation: Generation) in generation.hasServed || generation.draining?.unquiet.isEmpty == false }
     let order = draining.filter { !isLoss($0) } + draining.filter(isLoss)
-    return order.prefix(max(0, order.count - limit)).flatMap { cut($0.id, at: now) }
+    return order.prefix(max(0, order.count - limit)).flatMap { cut($0.id, by: .count(limit), at: now) }
   }
 
-  private mutating func cut(_ id: GenerationID, at now: Instant) -> [Action] {
+  private mutating func cut(_ id: GenerationID, by bound: DrainBound, at now: Instant) -> [Action] {
     guard var draining = generations[id]?.draining, !draining.isCut else { return [] }
     let wasQuiet = draining.unquiet.isEmpty
     draining.isCut = true
     draining.unquiet = []
     generations[id]?.role = .draining(draining)
     guard let cut = generations[id]?.cut(Set(Stage.allCases), at: now) else { return [] }
-    return (cut.cut.isEmpty && wasQuiet ? [] : [.note(.drainCut(id))]) + cut.actions
+    return (cut.cut.isEmpty && wasQuiet ? [] : [.note(.drainCut(id, bound))]) + cut.actions
   }
 
   mutating func quiet(_ listener: ListenerID, unfinished: Int, at now: Instant) -> [Action] {
@@ -72,7 +80,7 @@ extension Supervisor {
     for id in generations.keys.sorted() {
       guard let draining = generations[id]?.draining else { continue }
       if draining.cutAt <= now {
-        actions += cut(id, at: now)
+        actions += cut(id, by: .time(draining.cutAt - draining.since), at: now)
       } else if draining.unquiet.isEmpty {
         generations[id]?.cancelRestarts()
         actions += generations[id]?.stopNext(of: Set(Stage.allCases), killBy: draining.cutAt, at: now) ?? []

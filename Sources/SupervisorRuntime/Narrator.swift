@@ -35,7 +35,8 @@ struct Narrator {
     case .generationDraining(let id):
       about(id, .generationDraining, "generation \(id) takes nothing new and finishes what it took")
     case .generationEnded(let id): about(id, .generationEnded, "generation \(id) has ended")
-    case .drainCut(let id): about(id, .drainCut, "generation \(id) drained for too long and is killed")
+    case .drainCut(let id, let bound):
+      about(id, .drainCut, "generation \(id) still drains and is killed: \(bound.text)", reason: bound.text)
     case .settingsRefused(let text, let operation): refused(text, operation)
     case .workerStarting(let id): about(id, .workerStarted, "\(id.label) starts")
     case .workerReady(let id): about(id, .workerReady, "\(id.label) is ready")

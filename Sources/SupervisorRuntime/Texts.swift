@@ -26,6 +26,15 @@ extension WorkerFault {
   }
 }
 
+extension DrainBound {
+  package var text: String {
+    switch self {
+    case .time(let time): "it has for \(time.text) (max-drain-time)"
+    case .count(let most): "no more than \(most) may at once (max-draining)"
+    }
+  }
+}
+
 extension RecycleReason {
   package var text: String {
     switch self {

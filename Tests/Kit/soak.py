@@ -36,6 +36,7 @@ class Soak:
     def reload(self):
         self.round += 1
         self.of.engines["web"] = self.of.web("--version-text", f"v{self.round}", workers=self.dice.randint(1, 5))
+        self.supervisor.let_drain()
         self.supervisor.reload()
 
     def offer_bad(self):

@@ -55,6 +55,7 @@ class Cuts(unittest.TestCase):
             found = cuts(supervisor)
             self.assertEqual(sum(int(each["reason"]) for each in found), 3, found)
             self.assertTrue(all(each["generation"] == 1 and each["worker"].startswith("web.") for each in found), found)
+            self.assertIn("generation 1 still drains and is killed: it has for 1s (max-drain-time)", supervisor.log())
             self.assertEqual(supervisor.status()["connectionsCut"], 3)
             self.assertIn("3 connections of workers that were killed", supervisor.baton("status").stdout)
             for client in clients:
@@ -83,6 +84,7 @@ class Cuts(unittest.TestCase):
             supervisor.reload()
             wait_until(lambda: sorted(drains(supervisor)) == [2, 3], 10)
             self.assertEqual([(each["generation"], each["reason"]) for each in cuts(supervisor)], [(1, "1")])
+            self.assertIn("generation 1 still drains and is killed: no more than 2 may at once (max-draining)", supervisor.log())
 
     @within(60)
     def test_of_a_unix_socket_at_a_stop(self):

@@ -74,6 +74,7 @@ class Refused(unittest.TestCase):
             for _ in range(240):
                 if dice.random() < 0.5:
                     supervisor.of.engines["web"] = supervisor.of.web(workers=dice.randint(1, 5))
+                    supervisor.let_drain()
                     supervisor.reload()
                 else:
                     supervisor.of.bad(dice.choice(("closes-listener", "exits-at-start")))

@@ -22,6 +22,7 @@ class Migration(unittest.TestCase):
             with Load(supervisor.of.port, 600, "--mode", "new") as load:
                 for round in range(30):
                     supervisor.of.engines["web"] = supervisor.of.web("--version-text", f"v{round}")
+                    supervisor.let_drain()
                     self.assertEqual(supervisor.reload()["outcome"], "done")
                     supervisor.of.bad("answers-500")
                     supervisor.refused()

@@ -205,8 +205,8 @@ import Vocabulary
       play.answer(play.makeReady(play.offer(plan)))
       // Generation 2 still drains when 3 is committed to.
     }
-    #expect(play.said.contains(note: .drainCut(1)) && play.said.killed == [play.worker(Names.web, of: 1)])
-    #expect(!play.said.contains(note: .drainCut(2)))
+    #expect(play.said.contains(note: .drainCut(1, .count(1))) && play.said.killed == [play.worker(Names.web, of: 1)])
+    #expect(!play.said.contains(note: .drainCut(2, .count(1))))
   }
 
   @Test mutating func aCandidateThatIsGivenUpDoesNotPushOutOneWithClients() {
@@ -215,14 +215,16 @@ import Vocabulary
     play.answer(play.makeReady(play.offer(plan)))
     let bad = play.offer(plan)
     play.answer(play.makeReady(bad), failure: "500")
-    #expect(!play.said.contains(note: .drainCut(1)) && play.said.contains(note: .drainCut(bad)))
+    #expect(!play.said.contains(note: .drainCut(1, .count(1))) && play.said.contains(note: .drainCut(bad, .count(1))))
   }
 
   @Test mutating func oldGenerationsAreBoundInAge() {
     let plan = GenerationPlan.of([.web()], maxDrainTime: .seconds(5))
     play.serve(plan)
     play.answer(play.makeReady(play.offer(plan)))
-    #expect(play.pass(.seconds(5)).killed == [play.worker(Names.web, of: 1)])
+    let late = play.pass(.seconds(5))
+    #expect(late.killed == [play.worker(Names.web, of: 1)])
+    #expect(late.contains(note: .drainCut(1, .time(.seconds(5)))))
     // Nothing wakes it again while the kernel clears away.
     #expect(play.core.nextDeadline == nil)
   }

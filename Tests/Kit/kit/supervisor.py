@@ -182,6 +182,11 @@ class Supervisor:
         self.of.write()
         return self.call("Reload", within, wait=True)["verdict"]
 
+    def let_drain(self, most=4):
+        """Waits until one more generation may drain: of more than `most` (handover.max-draining) the oldest is killed, and
+        what it was answering is cut."""
+        self.wait_status(lambda seen: len(seen["draining"]) < most, 30, "old generations to be gone")
+
     def refused(self, within=60):
         """Rewrites the settings, reloads, and returns the verdict of a reload that must fail."""
         try:

@@ -8,8 +8,6 @@ from kit.supervisor import Supervisor, service
 from kit.waiting import wait_until
 
 RATE = 200
-# Generations that still drain, at most: reloads come faster than idle connections are told to go.
-MOST_DRAINING = 8
 # Resident memory at rest, against that after the first turn; of many, against that after a quarter of them, when what is
 # kept in memory of the past has reached its bound. Few turns do not outweigh what is measured by chance.
 MOST_GROWTH, MOST_GROWTH_OF_FEW, MANY = 1.05, 1.10, 400
@@ -54,8 +52,8 @@ def turns(count, say=print):
     with service() as made, Supervisor(made) as supervisor, Load(made.port, RATE) as load:
 
         def reload():
+            supervisor.let_drain()
             supervisor.reload()
-            supervisor.wait_status(lambda seen: len(seen["draining"]) < MOST_DRAINING, 30, "old generations to go")
 
         def upgrade():
             supervisor.call("Upgrade", 60, wait=True)

@@ -296,7 +296,7 @@ struct FakeHost {
 
   private mutating func noteExcuses(_ action: Action, _ before: Supervisor) {
     switch action {
-    case .note(.drainCut(let id)): excused.formUnion(before.generations[id]?.bindings.values.map { $0 } ?? [])
+    case .note(.drainCut(let id, _)): excused.formUnion(before.generations[id]?.bindings.values.map { $0 } ?? [])
     case .note(.generationServing(let id, let old?, _)):
       // Sockets that are gone from the settings go with what they hold.
       let kept = Set((core.generations[id]?.bindings ?? [:]).values.map(\.key))
