@@ -78,9 +78,11 @@ class FixtureCase(unittest.TestCase):
             head, _, body = client.makefile("rb").read().partition(b"\r\n\r\n")
             return head.split(b"\r\n")[0].decode(), body.decode()
 
-    def load(self, *arguments, url=None, wait=True):
+    def load(self, *arguments, url=None, wait=True, descriptors=None):
+        """`descriptors`: it may have no more."""
+        bound = ["prlimit", f"--nofile={descriptors}:{descriptors}"] if descriptors else []
         process = subprocess.Popen(
-            [LOAD, "--url", url or f"http://127.0.0.1:{self.port}/", "--json", *arguments],
+            [*bound, LOAD, "--url", url or f"http://127.0.0.1:{self.port}/", "--json", *arguments],
             stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True)
         self.addCleanup(process.communicate)
         self.addCleanup(process.kill)

@@ -45,6 +45,12 @@ class LoadTests(FixtureCase):
         self.assertEqual(json.loads(subprocess.check_output([SERVICE, "--show-counts", counts]))["clients"], 2000)
         self.assertAlmostEqual(report["seconds"], 1, delta=0.5)
 
+    def test_who_is_behind_the_schedule_reads_answers_all_the_same(self):
+        self.start()
+        # All are due at once. Without reading in between each of them would hold a descriptor.
+        report = self.load("--rate", "1000000", "--requests", "15000", "--mode", "new", descriptors=8000)
+        self.assertEqual((report["sent"], self.failures(report)), (15000, {}))
+
     def test_a_tally_on_the_way_counts_what_ended_and_what_waits(self):
         self.start()
         url = f"http://127.0.0.1:{self.port}/slow?ms=400"
