@@ -1,8 +1,8 @@
 import Vocabulary
 
-/// What a generation that drained came up against; the settings in force count (`[handover]`).
+/// What a generation that drains came up against (`[handover]`).
 package enum DrainBound: Hashable, Sendable {
-  /// `max-drain-time`, or less where it was begun to under other settings.
+  /// `max-drain-time`: the shortest that was in force since it began to.
   case time(Duration)
   /// `max-draining`: another one began to, and this was the one to go.
   case count(Int)

@@ -29,7 +29,7 @@ extension WorkerFault {
 extension DrainBound {
   package var text: String {
     switch self {
-    case .time(let time): "it has for \(time.text) (max-drain-time)"
+    case .time(let time): "it may for no longer than \(time.text) (max-drain-time)"
     case .count(let most): "no more than \(most) may at once (max-draining)"
     }
   }

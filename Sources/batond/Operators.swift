@@ -3,9 +3,12 @@ import LinuxSystem
 /// Looks the group `baton` up, whose members may command the service.
 final class Operators {
   private let loop: EventLoop
-  private var isAsked = false
-  /// Asked for while one was under way, which may have looked before what is asked about.
-  private var isAskedAgain = false
+  private enum LookUp {
+    case none, underWay
+    /// Asked for once more meanwhile: the one under way may have looked before what is asked about.
+    case wantedAgain
+  }
+  private var state = LookUp.none
   /// Gets what was found, nil where the host has no such group; not called where nobody can say: what was known goes on to
   /// hold.
   var found: (UInt32?) -> Void = { _ in }
@@ -19,8 +22,8 @@ final class Operators {
 
   /// On a thread of its own, one at a time.
   func lookUp() {
-    guard !isAsked else { return isAskedAgain = true }
-    isAsked = true
+    guard state == .none else { return state = .wantedAgain }
+    state = .underWay
     let reply = loop.reply { [weak self] (answer: Result<UInt32?, SystemError>) in self?.take(answer) }
     HelperThread.run {
       reply.send(Result { () throws(SystemError) in try Users.find(group: Self.name) })
@@ -28,10 +31,9 @@ final class Operators {
   }
 
   private func take(_ answer: Result<UInt32?, SystemError>) {
-    isAsked = false
+    let isWantedAgain = state == .wantedAgain
+    state = .none
     if case .success(let group) = answer { found(group) }
-    guard isAskedAgain else { return }
-    isAskedAgain = false
-    lookUp()
+    if isWantedAgain { lookUp() }
   }
 }

@@ -55,7 +55,7 @@ class Cuts(unittest.TestCase):
             found = cuts(supervisor)
             self.assertEqual(sum(int(each["reason"]) for each in found), 3, found)
             self.assertTrue(all(each["generation"] == 1 and each["worker"].startswith("web.") for each in found), found)
-            self.assertIn("generation 1 still drains and is killed: it has for 1s (max-drain-time)", supervisor.log())
+            self.assertIn("generation 1 still drains and is killed: it may for no longer than 1s (max-drain-time)", supervisor.log())
             self.assertEqual(supervisor.status()["connectionsCut"], 3)
             self.assertIn("3 connections of workers that were killed", supervisor.baton("status").stdout)
             for client in clients:
