@@ -24,33 +24,6 @@ printf '127.0.0.1 localhost %s\n::1 localhost\n' "$name" >"$root/etc/hosts"
 rm -f "$root/var/lib/dbus/machine-id" "$root/etc/machine-id"
 : >"$root/etc/machine-id"
 
-# A target of its own starts nothing else; what sysinit would still drag in is masked: first-boot work, timers.
-units=$root/etc/systemd/system
-mkdir -p "$units"
-for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer ldconfig.service \
-  systemd-hwdb-update.service systemd-journal-catalog-update.service systemd-update-done.service \
-  systemd-firstboot.service systemd-networkd.socket systemd-networkd-wait-online.service; do
-  ln -sf /dev/null "$units/$unit"
-done
-cat >"$units/baton-lab.target" <<'UNIT'
-[Unit]
-Description=A lab machine that has settled
-Requires=basic.target
-Wants=dbus.socket systemd-user-sessions.service
-After=basic.target dbus.socket systemd-user-sessions.service
-AllowIsolate=yes
-UNIT
-
-# nspawn binds cgroup v1 controllers read-only; writable, MemoryMax=, TasksMax= and CPUQuota= work inside.
-cat >"$root/sbin/baton-lab-init" <<'INIT'
-#!/bin/sh
-for controller in memory pids cpu cpuacct devices freezer blkio cpuset; do
-  [ ! -d "/sys/fs/cgroup/$controller" ] || mount -o remount,bind,rw "/sys/fs/cgroup/$controller"
-done
-exec /lib/systemd/systemd "$@"
-INIT
-chmod 755 "$root/sbin/baton-lab-init"
-
 # The machine's own /proc/sys/net may be written; the machine is nobody's guest: no machined, no unit of the host.
 export SYSTEMD_NSPAWN_API_VFS_WRITABLE=network
 exec systemd-nspawn --quiet --directory="$root" --machine="$name" --uuid="$(cat /proc/sys/kernel/random/uuid)" \

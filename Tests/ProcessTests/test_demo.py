@@ -4,7 +4,7 @@ import subprocess
 import unittest
 
 from kit import programs
-from kit.runner import alone, within
+from kit.runner import within
 
 
 def demo(*options):
@@ -14,7 +14,6 @@ def demo(*options):
     )  # fmt: skip
 
 
-@alone
 @within(240)
 class Demo(unittest.TestCase):
     def test_it_holds(self):

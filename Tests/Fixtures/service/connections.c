@@ -22,7 +22,6 @@ enum {
   LINGER_MS = 1000,            // for the client's end after ours, so that no answer is lost to a reset
   CUT_PARTIAL_AFTER_MS = 5000  // in a drain, for a client that stopped in the middle of a request
 };
-static const uint64_t MILLISECOND = 1000000;
 
 struct connection {
   struct watch watch;
@@ -40,15 +39,15 @@ struct connection {
 };
 
 static struct connection *connections;
-static int count;
+static int open_now;
 static bool no_more;
 static void (*when_empty)(void);
 static struct timer grace, cut;
 
-int connections_count(void) { return count; }
+int connections_count(void) { return open_now; }
 
 static void check_empty(void) {
-  if (count > 0 || !no_more || when_empty == NULL) return;
+  if (open_now > 0 || !no_more || when_empty == NULL) return;
   void (*empty)(void) = when_empty;
   when_empty = NULL;
   empty();
@@ -65,7 +64,7 @@ static void connection_free(struct connection *connection) {
   buffer_free(&connection->out);
   buffer_free(&connection->stream);
   free(connection);
-  count--;
+  open_now--;
   check_empty();
 }
 
@@ -225,7 +224,7 @@ void connection_open(int fd) {
   connection->next = connections;
   if (connections != NULL) connections->previous = connection;
   connections = connection;
-  count++;
+  open_now++;
   loop_add(&connection->watch, connection->events);
 }
 

@@ -4,6 +4,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+// In nanoseconds, as every time of a timer is.
+static const uint64_t MILLISECOND = 1000000;
+
 struct watch {
   int fd;
   void (*ready)(struct watch *watch, uint32_t events);

@@ -43,8 +43,6 @@ const struct misbehaviour_description misbehaviours[MISBEHAVIOURS] = {
     [BLOCKS_TERM_IN_MASK] = {"blocks-term-in-mask", "SIGTERM is blocked in its signal mask"},
 };
 
-static const uint64_t MILLISECOND = 1000000;
-
 static bool is(enum misbehaviour which) { return service.options.misbehaves[which]; }
 static uint64_t argument(enum misbehaviour which, uint64_t otherwise) {
   return options_number(&service.options, which, otherwise);

@@ -22,7 +22,7 @@ static const char *header_value(const char *start, const char *end, const char *
   return value;
 }
 
-static bool is(const char *value, size_t length, const char *word) {
+static bool is_word(const char *value, size_t length, const char *word) {
   return length == strlen(word) && strncasecmp(value, word, length) == 0;
 }
 
@@ -31,13 +31,13 @@ static bool read_header(struct request *request, const char *start, const char *
   const char *value;
   if ((value = header_value(start, end, "Content-Length", &length)) != NULL) *body_size = value;
   if ((value = header_value(start, end, "Connection", &length)) != NULL) {
-    if (is(value, length, "close")) request->keep_alive = false;
-    if (is(value, length, "keep-alive")) request->keep_alive = true;
+    if (is_word(value, length, "close")) request->keep_alive = false;
+    if (is_word(value, length, "keep-alive")) request->keep_alive = true;
   }
   if ((value = header_value(start, end, "User-Agent", &length)) != NULL)
     request->probe = length >= 11 && strncmp(value, "baton-probe", 11) == 0;
   if ((value = header_value(start, end, "Expect", &length)) != NULL)
-    request->expects_continue = is(value, length, "100-continue");
+    request->expects_continue = is_word(value, length, "100-continue");
   return header_value(start, end, "Transfer-Encoding", &length) == NULL;
 }
 

@@ -43,6 +43,32 @@ PACKAGES = (
     "zstd",
 )
 
+# Starts nothing but what a machine cannot do without.
+TARGET = """[Unit]
+Description=A lab machine that has settled
+Requires=basic.target
+Wants=dbus.socket systemd-user-sessions.service
+After=basic.target dbus.socket systemd-user-sessions.service
+AllowIsolate=yes
+"""
+
+# What sysinit would still drag in: first-boot work, timers, mounts and settings of a host's kernel.
+MASKED = (
+    "apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer", "fstrim.timer",
+    "ldconfig.service", "systemd-hwdb-update.service", "systemd-journal-catalog-update.service",
+    "systemd-update-done.service", "systemd-firstboot.service", "systemd-networkd.socket",
+    "systemd-networkd-wait-online.service", "systemd-remount-fs.service", "systemd-sysctl.service",
+    "systemd-update-utmp.service", "dev-hugepages.mount", "dev-mqueue.mount",
+)  # fmt: skip
+
+# nspawn binds cgroup v1 controllers read-only; writable, MemoryMax=, TasksMax= and CPUQuota= work inside.
+INIT = """#!/bin/sh
+for controller in memory pids cpu cpuacct devices freezer blkio cpuset; do
+  [ ! -d "/sys/fs/cgroup/$controller" ] || mount -o remount,bind,rw "/sys/fs/cgroup/$controller"
+done
+exec /lib/systemd/systemd "$@"
+"""
+
 # Seconds between attempts: a mirror that is being updated, or a network that is away for a moment.
 PAUSES = (5, 30)
 
@@ -112,6 +138,7 @@ def build(suite, say=print):
             raise BaseError(f"mmdebstrap of {suite} from {mirror()} failed with status {status}:\n{tail}")
         root = temporary / "root"
         trim(root)
+        prepare(root)
         root.chmod(0o755)
         try:
             os.rename(root, target)
@@ -130,3 +157,18 @@ def trim(root):
         shutil.rmtree(root / folder, ignore_errors=True)
     (root / "var/lib/dbus/machine-id").unlink(missing_ok=True)
     (root / "etc/machine-id").write_text("")
+
+
+def prepare(root):
+    """Makes it boot as a lab machine does: into a target of its own, without units for what no machine has. Generators
+    would run at each boot and at each `daemon-reload`, a dozen processes that find nothing."""
+    units, generators = root / "etc/systemd/system", root / "etc/systemd/system-generators"
+    units.mkdir(parents=True, exist_ok=True)
+    generators.mkdir(exist_ok=True)
+    found = [each.name for each in (root / "usr/lib/systemd/system-generators").iterdir()]
+    for masked in (*(units / name for name in MASKED), *(generators / name for name in found)):
+        masked.unlink(missing_ok=True)
+        masked.symlink_to("/dev/null")
+    (units / "baton-lab.target").write_text(TARGET)
+    (root / "sbin/baton-lab-init").write_text(INIT)
+    (root / "sbin/baton-lab-init").chmod(0o755)

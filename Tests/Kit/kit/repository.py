@@ -11,7 +11,7 @@ BUILD = """#!/bin/sh
 # What the settings name as the build: warnings count, as in any project that cares.
 set -eu
 echo "compiling $(git rev-parse --short HEAD 2>/dev/null || echo the service)"
-gcc -std=gnu17 -D_GNU_SOURCE -O0 -pthread -o main service/*.c version.c
+gcc -std=gnu17 -D_GNU_SOURCE -O0 -pthread -o main all.c
 """
 
 VERSION = """// What tells this version from the others; the program reads its options from the environment as well.
@@ -38,6 +38,9 @@ class Repository:
         self.git("init", "--quiet", "--initial-branch=main")
         sources = programs.ROOT / "Tests/Fixtures/service"
         shutil.copytree(sources, self.folder / "service", copy_function=shutil.copyfile)
+        # As one unit: a deploy's test waits for the compiler a third of the time.
+        parts = [*sorted(f"service/{each.name}" for each in sources.glob("*.c")), "version.c"]
+        self.write("all.c", "".join(f'#include "{part}"\n' for part in parts))
         self.write("build.sh", BUILD, executable=True)
         self.write(".gitignore", "main\n*.o\n")
 
