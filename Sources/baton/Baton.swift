@@ -31,7 +31,6 @@ struct Baton: ParsableCommand {
     signal(SIGPIPE, SIG_DFL)
     if let status = MayDeploy.answer(CommandLine.arguments) { Glibc.exit(status) }
     do {
-      if let failure = unknownCommand(CommandLine.arguments.dropFirst().first) { throw failure }
       var command = try parseAsRoot()
       try command.run()
     } catch let failure as Failure {
@@ -40,6 +39,7 @@ struct Baton: ParsableCommand {
       // Everything is said.
       Glibc.exit(code.rawValue)
     } catch {
+      if let failure = unknownCommand(CommandLine.arguments.dropFirst().first) { end(failure) }
       // Help, versions and completions are results; everything else here is about the command line.
       if exitCode(for: error) == .success { exit(withError: error) }
       let message = message(for: error).split(separator: "\n").first.map(String.init) ?? "the command line is wrong"

@@ -1,7 +1,7 @@
 """`baton adopt` ended at every effect: the tree is whole, the next command puts back what was begun, and may begin again.
 
-What one effect leaves the next one finds: the short form ends it before each and after the last, BATON_FAULTS=all on both
-sides of each.
+What one effect leaves the next one finds: the short form ends it before every other one (BATON_SEED) and after the last,
+BATON_FAULTS=all on both sides of each.
 """
 
 import os
@@ -15,19 +15,19 @@ import unittest
 
 from kit import programs
 from kit.faults import SIDES
+from kit.forms import WHOLE, half
 from kit.runner import within
 
 # Counted, so that an effect that is added is ended at as well.
 ADOPTING, UNDOING = 73, 72
 MEMORY = pathlib.Path("/dev/shm")
-EVERYTHING = os.environ.get("BATON_FAULTS") == "all"
 
 
 def points(count):
     """(number, side) of so many effects."""
-    if EVERYTHING:
+    if WHOLE:
         return [(number, side) for number in range(1, count + 1) for side in SIDES]
-    return [*((number, "before") for number in range(1, count + 1)), (count, "after")]
+    return [*((number, "before") for number in half(range(1, count + 1), f"adoption {count}")), (count, "after")]
 
 
 class Tree:

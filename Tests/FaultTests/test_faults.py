@@ -1,19 +1,18 @@
 """Operations in which each thing goes wrong that can: every effect, before and after it, then recovery, then the promises.
 
-The short form takes kill at every effect of a deploy, before or after it, and of all kinds of operation and accidents a
-sample (BATON_SEED); BATON_FAULTS=all takes all accidents at every point of each kind.
+The short form takes kill at every other effect of a deploy, before or after it, and of all kinds of operation and accidents
+a sample (BATON_SEED); BATON_FAULTS=all takes all accidents at every point of each kind.
 """
 
 import os
 import pathlib
-import random
 import unittest
 
 from kit.faultkinds import KINDS, Deploy
 from kit.faults import SIDES, ground
+from kit.forms import WHOLE, dice, half, sample
 from kit.runner import within
 
-EVERYTHING = os.environ.get("BATON_FAULTS") == "all"
 UPDATE = os.environ.get("BATON_UPDATE_POINTS") == "1"
 POINTS = pathlib.Path(__file__).with_name("points")
 FAULTS = {
@@ -22,8 +21,7 @@ FAULTS = {
 }  # fmt: skip
 SHARDS = 4
 # Of each kind, in the short form.
-SAMPLE = 12
-SEED = int(os.environ.get("BATON_SEED", "20261121"))
+SAMPLE = 10
 
 
 def listed(kind):
@@ -67,26 +65,24 @@ def complete(kind, fault, part):
     return within(1800)(lambda self: self.attempts(kind, self.all_points(kind, fault)[part::SHARDS]))
 
 
-def half(part):
+def kills(part):
     def test(self):
-        print(f"BATON_SEED={SEED}")
-        dice = random.Random(SEED)
-        tries = [(number, dice.choice(SIDES), "kill") for number in range(1, len(listed(Deploy)) + 1)]
+        side = dice("sides")
+        tries = [(number, side.choice(SIDES), "kill") for number in half(range(1, len(listed(Deploy)) + 1), "kills")]
         self.attempts(Deploy, tries[part::SHARDS])
 
     return within(600)(test)
 
 
-def sample(kind):
+def some(kind):
     def test(self):
-        print(f"BATON_SEED={SEED}")
         tries = [each for fault in FAULTS for each in self.all_points(kind, fault)]
-        self.attempts(kind, random.Random(f"{SEED} {kind.name}").sample(tries, SAMPLE))
+        self.attempts(kind, sample(tries, SAMPLE, kind.name))
 
     return within(600)(test)
 
 
-if EVERYTHING:
+if WHOLE:
     for each_kind in KINDS:
         for each_fault in FAULTS:
             for each_part in range(SHARDS):
@@ -94,9 +90,9 @@ if EVERYTHING:
                 setattr(Accidents, name, complete(each_kind, each_fault, each_part))
 else:
     for each_part in range(SHARDS):
-        setattr(Accidents, f"test_deploy_kill_{each_part + 1}_of_{SHARDS}", half(each_part))
+        setattr(Accidents, f"test_deploy_kill_{each_part + 1}_of_{SHARDS}", kills(each_part))
     for each_kind in KINDS:
-        setattr(Accidents, f"test_sample_of_{each_kind.name.replace('-', '_')}", sample(each_kind))
+        setattr(Accidents, f"test_sample_of_{each_kind.name.replace('-', '_')}", some(each_kind))
 
 
 if __name__ == "__main__":

@@ -4,18 +4,16 @@ pointer's move to the proof, and with the power gone there. The short form takes
 
 import os
 import pathlib
-import random
 import unittest
 
 from kit import machine
 from kit.faults import SIDES
+from kit.forms import WHOLE, sample
 from kit.plainfaults import DIRECTORY, UNIT, PlainGround, SteeredGround, plain_ground
 from kit.runner import within
 from kit.waiting import wait_until
 
-EVERYTHING = os.environ.get("BATON_FAULTS") == "all"
 UPDATE = os.environ.get("BATON_UPDATE_POINTS") == "1"
-SEED = int(os.environ.get("BATON_SEED", "20261121"))
 POINTS = pathlib.Path(__file__).with_name("points")
 
 
@@ -33,14 +31,11 @@ class Activations(unittest.TestCase):
         last = next(number for number, words in enumerate(found, 1) if words.endswith("did mark-good"))
         return [(number, side) for number in range(first, last + 1) for side in SIDES]
 
-    def attempts(self, faults, sample):
+    def attempts(self, faults, count):
         with plain_ground(self.kind) as ground:
             ground.first()
             listed = self.listed(ground)
-            tries = [(*point, fault) for fault in faults for point in listed]
-            if not EVERYTHING:
-                print(f"BATON_SEED={SEED}")
-                tries = random.Random(SEED).sample(tries, sample)
+            tries = sample([(*point, fault) for fault in faults for point in listed], count, self.name)
             complaints = [text for each in tries for text in ground.attempt(*each)]
             print(f"{self.name}: {len(tries)} accidents")
             self.assertEqual(complaints, [])
@@ -50,22 +45,22 @@ class Activations(unittest.TestCase):
 class SteeredUnit(Activations):
     kind, name = SteeredGround, "steered-unit"
 
-    @within(3600 if EVERYTHING else 240)
+    @within(3600 if WHOLE else 240)
     def test_power_that_goes_in_its_activation(self):
-        self.attempts(("power",), 4)
+        self.attempts(("power",), 3)
 
 
 @unittest.skipIf(machine.missing() is not None, machine.missing())
 class PlainUnit(Activations):
     kind, name = PlainGround, "plain-unit"
 
-    @within(3600 if EVERYTHING else 240)
+    @within(3600 if WHOLE else 240)
     def test_accidents_around_its_activation(self):
-        self.attempts(("kill", "EIO", "ENOSPC", "interrupt", "hangup"), 12)
+        self.attempts(("kill", "EIO", "ENOSPC", "interrupt", "hangup"), 8)
 
-    @within(3600 if EVERYTHING else 240)
+    @within(3600 if WHOLE else 240)
     def test_power_that_goes_in_its_activation(self):
-        self.attempts(("power",), 4)
+        self.attempts(("power",), 3)
 
     @within(240)
     def test_a_recovery_that_is_killed_once_its_pointer_is_back_is_gone_on_with(self):

@@ -5,19 +5,17 @@ This takes a sample (BATON_SEED, BATON_SAMPLE); `scripts/soak recovery-faults` g
 """
 
 import os
-import random
 import unittest
 
 from kit.faultkinds import KINDS, Deploy, Rollback
 from kit.faults import ground
+from kit.forms import WHOLE, sample
 from kit.recoveryfaults import POINTS, accidents, cut_offs
 from kit.runner import within
 
-EVERYTHING = os.environ.get("BATON_FAULTS") == "all"
 UPDATE = os.environ.get("BATON_UPDATE_POINTS") == "1"
-SEED = int(os.environ.get("BATON_SEED", "20261121"))
 # Of each kind.
-SAMPLE = int(os.environ.get("BATON_SAMPLE", "8"))
+SAMPLE = int(os.environ.get("BATON_SAMPLE", "5"))
 
 
 class Recovery(unittest.TestCase):
@@ -46,8 +44,7 @@ def known(kind):
 
 def sampled(kind):
     def test(self):
-        print(f"BATON_SEED={SEED}")
-        tries = random.Random(f"{SEED} {kind.name}").sample(accidents(kind), SAMPLE)
+        tries = sample(accidents(kind), SAMPLE, kind.name)
         with ground(kind()) as each:
             each.points()
             complaints = [text for number, fault in tries for text in each.attempt(number, "after", "kill", fault)]
@@ -60,7 +57,7 @@ def sampled(kind):
 
 for each_kind in KINDS:
     each_name = each_kind.name.replace("-", "_")
-    if EVERYTHING or UPDATE or each_kind in (Deploy, Rollback):
+    if WHOLE or UPDATE or each_kind in (Deploy, Rollback):
         setattr(Recovery, f"test_all_effects_are_known_of_that_of_{each_name}", known(each_kind))
     setattr(Recovery, f"test_accidents_in_that_of_{each_name}", sampled(each_kind))
 

@@ -2,18 +2,18 @@
 of its first places, and for ever. Either it serves all the same, or it ends with a status and the kernel's reason; then the
 next start serves, and what waits in the listeners that systemd keeps is served and not lost.
 
-The short form tries the first place of each call, one of its others (BATON_SEED) and for ever; BATON_FAULTS=all all places.
+The short form tries one of the places of each call (BATON_SEED) and for ever; BATON_FAULTS=all all places.
 BATON_CALL=NAME tries one of them alone.
 """
 
 import collections
 import os
 import pathlib
-import random
 import re
 import unittest
 
 from kit import http, programs
+from kit.forms import sample
 from kit.injection import injected
 from kit.manager import Client, managed, with_sockets
 from kit.runner import within
@@ -36,8 +36,6 @@ LOOP = {
     "pipe2": ("EMFILE", 3), "socketpair": ("EMFILE", 1), "prctl": ("EPERM", 4), "accept4": ("EMFILE", 2),
 }  # fmt: skip
 
-EVERYTHING = os.environ.get("BATON_FAULTS") == "all"
-SEED = int(os.environ.get("BATON_SEED", "20261121"))
 
 # For ever, no worker could ever say that it is ready.
 ONCE = {"recvmsg"}
@@ -60,16 +58,12 @@ def before_main(it):
 
 def chosen(call, places, crashed):
     """At which of a call's first places it is tried to fail."""
-    if EVERYTHING or places < 3:
-        return range(1, places + 1)
-    return [1, random.Random(f"{SEED} {call} {crashed}").randint(2, places)]
+    return sample(range(1, places + 1), 1, f"{call} {crashed}")
 
 
 class Starts(unittest.TestCase):
     def walk(self, calls, crashed):
         only = os.environ.get("BATON_CALL")
-        if not EVERYTHING:
-            print(f"BATON_SEED={SEED}")
         with managed(with_sockets("http")) as it:
             it.stop()
             offsets = before_main(it)

@@ -36,6 +36,12 @@ class Commands(unittest.TestCase):
             as_json = supervisor.baton("reload", "--json")
             self.assertEqual((as_json.returncode, json.loads(as_json.stdout.splitlines()[-1])["exitCode"]), (1, 1))
 
+    def test_a_command_there_is_not_exits_64_and_names_the_nearest(self):
+        for words in (("statu",), ("statu", "app", "--help")):
+            done = subprocess.run([programs.path("baton"), *words], capture_output=True, text=True, timeout=20)
+            self.assertEqual((done.returncode, done.stdout), (64, ""))
+            self.assertIn('no command "statu"; did you mean "status"? (baton --help lists them)', done.stderr)
+
     def test_wrong_settings_exit_78(self):
         with running() as supervisor:
             supervisor.of.file.write_text("[service]\ncolour = 1\n")

@@ -81,15 +81,15 @@ package struct TreeUsers {
   private static func mappings(_ pid: Int32, _ names: [FileFacts.Identity: TreePath]) -> [TreePath] {
     guard let bytes = try? readFile("/proc/\(pid)/maps", limit: 64 << 20) else { return [] }
     var found: [TreePath] = []
-    var rest = bytes[...]
-    while let end = rest.firstIndex(of: UInt8(ascii: "\n")) {
-      let line = rest[..<end]
-      rest = rest[(end + 1)...]
+    var start = 0
+    while let end = index(of: "\n", in: bytes, from: start) {
+      let line = start..<end
+      start = end + 1
       // A process has hundreds of mappings, and hardly ever one like this.
-      guard let space = line.firstIndex(of: UInt8(ascii: " ")), space + 4 < line.endIndex,
-        line[space + 2] == UInt8(ascii: "w"), line[space + 4] == UInt8(ascii: "s")
+      guard let space = index(of: " ", in: bytes, from: line.lowerBound), space + 4 < end,
+        bytes[space + 2] == UInt8(ascii: "w"), bytes[space + 4] == UInt8(ascii: "s")
       else { continue }
-      let fields = line.split(separator: UInt8(ascii: " "), maxSplits: 5)
+      let fields = bytes[line].split(separator: UInt8(ascii: " "), maxSplits: 5)
       guard fields.count > 4, let inode = UInt64(String(decoding: fields[4], as: UTF8.self)) else { continue }
       let device = String(decoding: fields[3], as: UTF8.self).split(separator: ":").compactMap { UInt32($0, radix: 16) }
       guard device.count == 2 else { continue }
@@ -97,6 +97,14 @@ package struct TreeUsers {
       if let path = names[identity] { found.append(path) }
     }
     return found
+  }
+
+  /// By memchr(3): all mappings of all processes are megabytes.
+  private static func index(of byte: Unicode.Scalar, in bytes: [UInt8], from start: Int) -> Int? {
+    bytes.withUnsafeBytes { all in
+      guard let base = all.baseAddress, start < all.count else { return nil }
+      return memchr(base + start, Int32(byte.value), all.count - start).map { base.distance(to: UnsafeRawPointer($0)) }
+    }
   }
 
   /// Who the processes run as, root last: whom a release must be readable by.

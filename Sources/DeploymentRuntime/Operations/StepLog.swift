@@ -160,7 +160,10 @@ package final class StepLog {
   package static func read(_ bytes: [UInt8]) -> (lines: [LogLine], size: Int64) {
     var lines: [LogLine] = []
     var start = 0
-    while let end = bytes[start...].firstIndex(of: UInt8(ascii: "\n")) {
+    // What is set aside is not looked through for the end of a line.
+    while start < bytes.count, bytes[start] == UInt8(ascii: "{"),
+      let end = bytes[start...].firstIndex(of: UInt8(ascii: "\n"))
+    {
       guard let line = line(bytes[start..<end]), line.number == lines.count + 1 else { break }
       lines.append(line)
       start = end + 1
