@@ -145,8 +145,8 @@ import Vocabulary
 
   private static let once = RestartPolicy(giveUpAfter: 2, healthyAfter: .seconds(100_000))
 
-  /// Beyond this many a world is too large for a test that runs all the time. BATON_STATES=N goes further.
-  static let mostStates = Surroundings.number("BATON_STATES").map { Int($0) } ?? 5_000
+  /// Beyond this many a world is too large for a test that runs all the time. scripts/soak goes further (BATON_STATES).
+  static let mostStates = Surroundings.number("BATON_STATES").map { Int($0) } ?? 3_000
 
   @Test(arguments: worlds) func everyStateAndEventKeepsThePromises(_ world: World) {
     var level = [Maze(plans: world.plans, limits: world.limits)]
@@ -171,6 +171,6 @@ import Vocabulary
     }
     let isWhole = level.isEmpty ? "all of it" : "to depth \(depth)"
     print("search, \(world.testDescription): \(seen.count) states, \(edges) edges, \(isWhole)")
-    #expect(depth > 8 || Self.mostStates < 5_000)
+    #expect(depth > 8 || Self.mostStates < 3_000)
   }
 }

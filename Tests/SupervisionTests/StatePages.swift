@@ -103,9 +103,17 @@ import Vocabulary
 
   /// Those of recycling, recovery and leases change no step of these pages, and are too large to be walked to the end:
   /// smaller ones have pages of their own.
-  private static let worlds = Search.worlds.filter { world in
-    let limits = world.limits
-    return limits.recycles + limits.recoveries + limits.permits == 0
+  private static let worlds = Search.worlds.flatMap { (world) -> [Search.World] in
+    var limits = world.limits
+    guard limits.recycles + limits.recoveries + limits.permits == 0 else { return [] }
+    guard limits.pauses > 0 else { return [world] }
+    // All that may come in a pause at once takes as long to walk as all other worlds together.
+    limits.pauses = 1
+    return [\Maze.Limits.restarts, \.scales].map { spared in
+      var fewer = limits
+      fewer[keyPath: spared] -= 1
+      return Search.World(testDescription: world.testDescription, plans: world.plans, limits: fewer)
+    }
   }
 
   private static let engines: [EnginePlan] = {

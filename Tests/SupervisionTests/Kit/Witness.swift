@@ -324,15 +324,22 @@ struct Witness: Hashable {
     // A first start and a restart have nothing else to offer.
     guard !shutDown.contains(key), after.serving != nil else { return nil }
     for listener in kernel.clients(key) {
-      let users = bound(to: listener, before).union(bound(to: listener, after))
-      if !users.isDisjoint(with: committed.union(onTrial.keys)) { continue }
+      if mayServe(listener, before) || mayServe(listener, after) { continue }
       if waitsForSameAgain(listener, before, after) { continue }
       let isAnswered = answering.contains { id in
         after.generations[id]?.bindings.values.contains { $0.key == key && kernel.members(key).contains($0) } == true
       }
+      let users = bound(to: listener, before).union(bound(to: listener, after))
       if isAnswered { return "clients of \(key) meet \(listener) of \(users), committed are \(committed)" }
     }
     return nil
+  }
+
+  /// Whether it is one of a generation that clients may meet.
+  private func mayServe(_ listener: ListenerID, _ core: Supervisor) -> Bool {
+    core.generations.contains { id, generation in
+      (committed.contains(id) || onTrial[id] != nil) && generation.bindings.values.contains(listener)
+    }
   }
 
   private func bound(to listener: ListenerID, _ core: Supervisor) -> Set<GenerationID> {
