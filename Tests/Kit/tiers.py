@@ -70,9 +70,9 @@ def one(*command, at_once=True):
     return Count(passed=1) if status == 0 else Count(failed=1)
 
 
-def summed(*command):
+def summed(*command, at_once=True):
     """A tier whose last summary line counts its tests; a bad status without a counted failure is one failure."""
-    status, output = stream(*command)
+    status, output = stream(*command, at_once=at_once)
     found = SUMMARY.findall(output)
     if not found:
         return Count(failed=1)
@@ -145,34 +145,50 @@ def build():
     return one("swift", "build", "--build-tests", "-j", JOBS, "-q")
 
 
-class Release:
-    """The release build, which process and system tests run. Its few long modules wait for each other and leave a core
-    free, so it goes on beside tiers that need the debug build alone, with what these leave of the processors."""
+class Beside:
+    """A tier that may go on beside others: it is begun early, and its result is there when its turn comes."""
 
-    def __init__(self):
-        self.under_way = None
+    def __init__(self, run, *command):
+        self.run, self.command, self.under_way = run, command, None
 
     def begin(self):
         if self.under_way is None:
-            self.under_way = concurrent.futures.ThreadPoolExecutor(1).submit(one, "nice", "-n", "19", "scripts/build", at_once=False)
+            self.under_way = concurrent.futures.ThreadPoolExecutor(1).submit(self.run, *self.command, at_once=False)
 
     def result(self):
         self.begin()
         return self.under_way.result()
 
 
+def python(tool, *arguments):
+    return ("/usr/bin/python3", "-B", str(KIT / tool), *arguments)
+
+
 def outside(place, *arguments):
     """Tests written in Python against the built programs."""
-    return summed("/usr/bin/python3", "-B", str(KIT / "run.py"), str(ROOT / "Tests" / place), *arguments)
+    return summed(*python("run.py"), str(ROOT / "Tests" / place), *arguments)
 
 
-def chaos():
-    """The fixed decks: of a service under load, and of a lease on two hosts."""
-    decks = (KIT / "chaos.py", KIT / "leases.py")
-    return sum((summed("/usr/bin/python3", "-B", str(deck), "--short", "--seed", "1") for deck in decks), Count())
+def begin(tasks):
+    for task in tasks:
+        task.begin()
 
 
-release = Release()
+def ended(tasks):
+    begin(tasks)
+    return sum((task.result() for task in tasks), Count())
+
+
+BESIDE = {
+    # Process and system tests run it. Its few long modules wait for each other and leave a core free, so it goes on beside
+    # tiers that need the debug build alone, with what these leave of the processors.
+    "release": [Beside(one, "nice", "-n", "19", "scripts/build")],
+    # The fixed decks: of a service under load, and of a lease on two hosts. They mostly wait, and so does the soak.
+    "chaos": [Beside(summed, *python(deck, "--short", "--seed", "1")) for deck in ("chaos.py", "leases.py")],
+    "soak": [Beside(summed, *python("soak.py", "--seconds", "12", "--turns", "25"))],
+}
+# Begun with which tier, where both are asked for.
+WITH = {"unit": "release", "chaos": "soak"}
 TIERS = {
     "lint": lambda _: one("scripts/lint"),
     "tidy": lambda _: summed("scripts/tidy"),
@@ -181,13 +197,13 @@ TIERS = {
     "unit": lambda _: unit(),
     # Faults are put into builds for debugging alone.
     "faults": lambda words: outside("FaultTests", "--bin", str(ROOT / ".build/debug"), *words),
-    "release": lambda _: release.result(),
+    "release": lambda _: ended(BESIDE["release"]),
     "fixtures": lambda words: outside("FixtureTests", *words),
     "process": lambda words: outside("ProcessTests", *words),
     "system-252": lambda words: outside("SystemTests", "--base", "bookworm", *words),
     "system-257": lambda words: outside("SystemTests", "--base", "trixie", *words),
-    "chaos": lambda _: chaos(),
-    "soak": lambda _: summed("/usr/bin/python3", "-B", str(KIT / "soak.py"), "--seconds", "12", "--turns", "25"),
+    "chaos": lambda _: ended(BESIDE["chaos"]),
+    "soak": lambda _: ended(BESIDE["soak"]),
     "fuzz": lambda _: one("scripts/fuzz", "--seconds", "60", "--seed", "1"),
 }
 ALIASES = {
@@ -221,8 +237,8 @@ def main():
     for tier in tiers:
         print(f"== {tier}", flush=True)
         began = time.monotonic()
-        if tier == "unit" and "release" in tiers:
-            release.begin()
+        if WITH.get(tier) in tiers:
+            begin(BESIDE[WITH[tier]])
         count = run[tier](words)
         if count.passed + count.failed + count.skipped == 0 and not words:
             print("no test was found")
