@@ -3,7 +3,7 @@
 import subprocess
 import time
 
-from kit.runner import within
+from kit.runner import either_base, within
 from kit.waiting import wait_until
 from on_machine import OnMachine
 
@@ -27,6 +27,7 @@ ExecReload=/bin/kill -HUP $MAINPID
 """
 
 
+@either_base
 @within(120)
 class Plain(OnMachine):
     def setUp(self):

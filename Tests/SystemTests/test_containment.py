@@ -6,7 +6,7 @@ import unittest
 
 from kit import proc
 from kit.installed import installed
-from kit.runner import within
+from kit.runner import either_base, within
 from kit.waiting import holds_for, wait_until
 
 
@@ -95,6 +95,7 @@ class Places(unittest.TestCase):
                     self.assertIn(f"{key} of engine web", it.baton("check", "demo").stderr)
 
 
+@either_base
 @within(180)
 class Escapes(unittest.TestCase):
     def test_hundreds_of_restarts_of_one_that_forks_away_leave_nothing(self):

@@ -5,7 +5,7 @@ import unittest
 
 from kit.deploying import DIRECTORY, deployed
 from kit.installed import HOME
-from kit.runner import within
+from kit.runner import either_base, within
 from kit.waiting import wait_until
 
 # As the script's documentation had it: reload sends HUP, which the program knows nothing of.
@@ -54,6 +54,7 @@ def plain(it, unit, text, **deploy):
     it.write()
 
 
+@either_base
 @within(240)
 class Restarted(unittest.TestCase):
     def identity(self, it):
