@@ -75,13 +75,19 @@ extension Supervisor {
     return wasAwaited
   }
 
+  /// Those that have drained for as long as they may.
+  mutating func cutOverdue(at now: Instant) -> [Action] {
+    generations.keys.sorted().flatMap { (id) -> [Action] in
+      guard let draining = generations[id]?.draining, draining.cutAt <= now else { return [] }
+      return cut(id, by: .time(draining.cutAt - draining.since), at: now)
+    }
+  }
+
   mutating func advanceDraining(at now: Instant) -> [Action] {
-    var actions: [Action] = []
+    var actions = cutOverdue(at: now)
     for id in generations.keys.sorted() {
       guard let draining = generations[id]?.draining else { continue }
-      if draining.cutAt <= now {
-        actions += cut(id, by: .time(draining.cutAt - draining.since), at: now)
-      } else if draining.unquiet.isEmpty {
+      if draining.cutAt > now, draining.unquiet.isEmpty {
         generations[id]?.cancelRestarts()
         actions += generations[id]?.stopNext(of: Set(Stage.allCases), killBy: draining.cutAt, at: now) ?? []
       }

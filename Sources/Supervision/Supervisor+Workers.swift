@@ -69,8 +69,10 @@ extension Supervisor {
   // MARK: Time
 
   mutating func tick(at now: Instant) -> [Action] {
+    // First, so that the end of a drain is told as such and not as that of its workers' patience, which it bounds.
+    let cuts = isStopping ? [] : cutOverdue(at: now)
     let due = generations.keys.sorted().flatMap { generations[$0]?.workers(dueAt: now) ?? [] }
-    return due.flatMap { timeIsUp($0, at: now) }
+    return cuts + due.flatMap { timeIsUp($0, at: now) }
   }
 
   /// Looks anew: what was due may have changed by what an earlier one led to.

@@ -229,6 +229,18 @@ import Vocabulary
     #expect(play.core.nextDeadline == nil)
   }
 
+  /// Its workers may take no longer than it: that their time is up at the same instant is not what is told.
+  @Test mutating func theBoundIsToldWhereItsWorkersEndAlready() {
+    let plan = GenerationPlan.of([.web()], maxDrainTime: .seconds(5))
+    play.serve(plan)
+    play.answer(play.makeReady(play.offer(plan)))
+    let old = play.worker(Names.web, of: 1)
+    play.send(.quiet(.http(1), unfinished: 0))
+    let late = play.pass(.seconds(5))
+    #expect(late.killed == [old] && late.contains(note: .drainCut(1, .time(.seconds(5)))))
+    #expect(!late.contains { if case .note(.workerKilled) = $0 { true } else { false } })
+  }
+
   @Test mutating func theOldestIsCutFirstAndTheSettingsInForceCount() {
     play.serve(.of([.web()], maxDraining: 4))
     for most in [4, 4, 2] {
