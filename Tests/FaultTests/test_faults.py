@@ -19,9 +19,9 @@ FAULTS = {
     "kill": "kill -9", "EIO": "the disk fails", "ENOSPC": "it is full", "hang": "it hangs, and somebody ends it",
     "interrupt": "Ctrl-C", "hangup": "the terminal is gone",
 }  # fmt: skip
-SHARDS = 4
+SHARDS = 4 if WHOLE else 2
 # Of each kind, in the short form.
-SAMPLE = 10
+SAMPLE = 8
 
 
 def listed(kind):

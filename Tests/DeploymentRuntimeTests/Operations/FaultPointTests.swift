@@ -57,7 +57,7 @@ import Vocabulary
   @Test func aKillInRecoveryIsRecoveredFrom() throws {
     let points = try FakeService().deploy().effects.count
     var random = SplitMix64(seed: 20_261_121)
-    for _ in 0..<120 {
+    for _ in 0..<60 {
       let first = Int(random.next() % UInt64(points)) + 1
       let service = try FakeService()
       _ = service.deploy(fault: FaultPlan(first, .after, .freeze))

@@ -23,6 +23,8 @@ STATE = pathlib.Path("/run/baton-lab")
 CGROUP = "baton-lab-"
 INNER = pathlib.Path(__file__).resolve().parents[1] / "machine-inside.sh"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# Of what runs in one: nothing of the host's.
+ENVIRONMENT = {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8"}
 POWER_OFF = signal.SIGRTMIN + 4
 
 
@@ -195,16 +197,14 @@ class Machine:
     def _inside(self, command):
         if self.leader is None:
             raise MachineError(f"{self.name} is not up")
-        return [
-            "nsenter", "-t", str(self.leader), "-a", "env", "-i", f"PATH={PATH}", "HOME=/root", "LANG=C.UTF-8",
-            *map(str, command),
-        ]  # fmt: skip
+        return ["nsenter", "-t", str(self.leader), "-a", *map(str, command)]
 
     def run(self, *command, check=True, within=60, input=None):
         """Runs a command in the machine and returns its CompletedProcess (texts). A bad status raises unless check=False."""
         done = subprocess.run(
-            self._inside(["timeout", str(within), *command]), input=input, capture_output=True, text=True, errors="replace"
-        )
+            self._inside(["timeout", str(within), *command]), input=input, capture_output=True, text=True, errors="replace",
+            env=ENVIRONMENT,
+        )  # fmt: skip
         if check and done.returncode != 0:
             raise MachineError(
                 f"in {self.name}: {shlex.join(map(str, command))} ended with {done.returncode}\n{done.stdout}{done.stderr}"
@@ -213,12 +213,12 @@ class Machine:
 
     def start(self, *command, **options):
         """Starts a command in the machine and returns its Popen. It ends with this process at the latest."""
-        return subprocess.Popen(self._inside(command), preexec_fn=proc.die_with_parent, **options)
+        return subprocess.Popen(self._inside(command), preexec_fn=proc.die_with_parent, env=ENVIRONMENT, **options)
 
     def exec(self, *command):
         """Becomes the command (for `lab run`): stdin, stdout, stderr and the status are the command's."""
         arguments = self._inside(command)
-        os.execvp(arguments[0], arguments)
+        os.execvpe(arguments[0], arguments, ENVIRONMENT)
 
     def path(self, inside):
         """Where a path of the machine is seen from outside: its /tmp and /run as well."""

@@ -22,7 +22,7 @@ AGAIN = int(os.environ.get("BATON_AGAIN", "3"))
 UNSTEADY = 2
 # Most of a test is waiting. So many run at once anyway, and so many at most while a processor has nothing to do.
 FEWEST = 3
-MOST = 8
+MOST = 10
 
 
 def within(seconds):
@@ -178,7 +178,7 @@ class _Slots:
     """How many tests may run at once: one more while processors are idle, one less while none is."""
 
     # Shares of all processors, of what nobody used since it was looked at last.
-    IDLE, BUSY = 0.25, 0.08
+    IDLE, BUSY = 0.18, 0.06
     # A shorter look says nothing: the kernel counts in hundredths.
     SECONDS = 0.4
 
