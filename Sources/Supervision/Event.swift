@@ -24,9 +24,9 @@ package enum Event: Hashable, Sendable {
   case releaseRefused(OperationID, String)
 
   // Listeners
-  /// Several of an address came back after a crash: their order, and whom clients meet. Before the first
-  /// `settingsLoaded`.
-  case listenersRecovered([SteeringGroup])
+  /// Before the first `settingsLoaded`. Where several of an address came back after a crash: their order, and whom clients
+  /// meet. `last`: the highest number among all that are kept for us, which no new one may have.
+  case listenersRecovered([SteeringGroup], last: UInt64)
   /// `isPermanent`: it was handed over by a socket unit, which keeps a copy of its own.
   case listenerOpened(ListenerID, isPermanent: Bool = false)
   case listenerRefused(ListenerID, String)

@@ -5,12 +5,10 @@ import Vocabulary
 /// queue is taken by a worker of it. An engine that never runs twice changes over to the other queue, once it has emptied
 /// the one it has. Listeners that hold nothing are closed.
 extension Supervisor {
-  mutating func listenersRecovered(_ recovered: [SteeringGroup]) -> [Action] {
+  mutating func listenersRecovered(_ recovered: [SteeringGroup], last: UInt64) -> [Action] {
     guard case .changing(let change) = phase, change.kind == .first, change.step == .loading else { return [] }
-    for group in recovered where groups[group.serving.key] == nil {
-      groups[group.serving.key] = group
-      nextListener = max(nextListener, (group.members.map(\.number).max() ?? 0) + 1)
-    }
+    for group in recovered where groups[group.serving.key] == nil { groups[group.serving.key] = group }
+    nextListener = max(nextListener, last + 1)
     return []
   }
 

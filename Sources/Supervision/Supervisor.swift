@@ -103,7 +103,7 @@ package struct Supervisor: Hashable, Sendable {
     case .settingsLoaded(let operation, let plan): settingsLoaded(operation, plan)
     case .settingsRefused(let operation, let text): settingsRefused(operation, text, at: now)
     case .releaseRefused(let operation, let text): releaseRefused(operation, text)
-    case .listenersRecovered(let recovered): listenersRecovered(recovered)
+    case .listenersRecovered(let recovered, let last): listenersRecovered(recovered, last: last)
     case .listenerOpened(let listener, let isPermanent): listenerOpened(listener, isPermanent: isPermanent)
     case .listenerRefused(let listener, let text): listenerRefused(listener, text, at: now)
     case .listenerMustBeShared(let listener): listenerMustBeShared(listener, at: now)

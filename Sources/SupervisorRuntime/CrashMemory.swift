@@ -64,6 +64,7 @@ package final class CrashMemory {
   ) {
     var facts = CrashRecord.Facts(of: core)
     facts.pinned = facts.pinned ?? carried?.id
+    if core.isStopping, carried != nil { facts.isRefused = true }
     facts.leaseOwner = leaseOwner
     facts.leaseWaits = leaseWaits
     facts.cuts = cuts

@@ -19,7 +19,11 @@ extension Listeners {
     generation.settings.sockets.compactMap { socket in
       dropDead(of: socket)
       guard let kind = generation.plan.socket(socket.name)?.steering else { return nil }
-      let stored = stored(for: socket, recorded)
+      let stored: [Stored]
+      do throws(ListenError) { stored = try self.stored(for: socket, recorded) } catch {
+        unasked[socket.key] = error
+        return nil
+      }
       guard stored.count > 1 else { return nil }
       let record = recorded.first { $0.serving.key == socket.key && Set($0.members) == Set(stored.map(\.id)) }
       switch (kind, socket.address) {
@@ -30,35 +34,18 @@ extension Listeners {
     }
   }
 
-  /// Somebody shut it down, and the crash came before systemd was told.
-  private func dropDead(of socket: Settings.Socket) {
-    if case .udp = socket.address { return }
-    for one in inherited where one.name.hasPrefix("\(socket.name).") && !one.descriptor.isListening {
-      manager.removeFromStore(name: one.name)
-    }
-    inherited.removeAll { $0.name.hasPrefix("\(socket.name).") && !$0.descriptor.isListening }
-  }
-
-  /// What systemd passed and no socket of the settings wants is closed and forgotten by systemd too.
-  package func closeUnclaimed() {
-    for one in inherited {
-      report(Happening(.listenerRetired, "systemd passed \(one.name), which no socket of the settings names: closed"))
-      manager.removeFromStore(name: one.name)
-    }
-    inherited = []
-  }
-
-  private func stored(for socket: Settings.Socket, _ recorded: [SteeringGroup]) -> [Stored] {
+  private func stored(for socket: Settings.Socket, _ recorded: [SteeringGroup]) throws(ListenError) -> [Stored] {
     let permanent = recorded.first { $0.serving.key == socket.key }?.permanent.first?.number ?? 0
-    let all = inherited.compactMap { one -> Stored? in
+    var all: [Stored] = []
+    for one in passed(for: socket) {
       let isPermanent = one.name == socket.name.rawValue
-      guard isPermanent || one.name.hasPrefix("\(socket.name)."),
-        let number = isPermanent ? permanent : UInt64(one.name.dropFirst(socket.name.rawValue.utf8.count + 1)),
-        (try? ListeningSocket.adopt(one.descriptor, for: socket.address)) != nil
-      else { return nil }
-      return Stored(
-        id: ListenerID(key: socket.key, number: number), descriptor: one.descriptor, name: one.name,
-        isPermanent: isPermanent)
+      guard let number = isPermanent ? permanent : UInt64(one.name.dropFirst(socket.name.rawValue.utf8.count + 1)),
+        try unfitness(of: one, for: socket) == nil
+      else { continue }
+      all.append(
+        Stored(
+          id: ListenerID(key: socket.key, number: number), descriptor: one.descriptor, name: one.name,
+          isPermanent: isPermanent))
     }
     var seen: Set<ListenerID> = []
     return all.sorted { $0.id < $1.id }.filter { seen.insert($0.id).inserted }
@@ -97,12 +84,12 @@ extension Listeners {
         queues[$1], stored[$1].id == record?.serving ? 1 : 0, $1
       )
     }
-    guard let most, let place = places.firstIndex(of: most),
-      (try? SteeringInstructions.constant(place).attach(to: stored[most].descriptor)) != nil
-    else { return nil }
+    guard let most else { return nil }
+    let group = take(stored, places.map { stored[$0].id }, serving: stored[most].id, kind, socket, queues)
+    if let group { attach(socket.key, group.program, group.rule) }
     KillPoint.reach("recovered \(socket.key)")
     for (index, one) in stored.enumerated() { ownProbes[one.id] = asked[index] }
-    return take(stored, places.map { stored[$0].id }, serving: stored[most].id, kind, socket, queues)
+    return group
   }
 
   /// Unix sockets: the one at the public path serves; another is beside it, or was there before.

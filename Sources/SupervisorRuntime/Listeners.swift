@@ -27,7 +27,9 @@ package final class Listeners {
   /// Several share an address.
   var isCrowded = false
   /// Passed by systemd, from a socket unit or from its store, until a socket of the settings takes them.
-  var inherited: [(name: String, descriptor: Descriptor)]
+  var inherited: [Inherited]
+  /// Addresses of which the kernel did not say what was passed.
+  var unasked: [SocketKey: ListenError] = [:]
   private var signs: [SocketKey: ProbeSign] = [:]
   /// Addresses whose group has no program yet: an inherited socket that nobody has joined.
   var unsteered: Set<SocketKey> = []
@@ -52,7 +54,9 @@ package final class Listeners {
     var hangup: EventLoop.Registration?
   }
 
-  package init(loop: EventLoop, manager: ManagerLink, inherited: [(name: String, descriptor: Descriptor)]) {
+  package typealias Inherited = (name: String, descriptor: Descriptor)
+
+  package init(loop: EventLoop, manager: ManagerLink, inherited: [Inherited]) {
     self.loop = loop
     self.manager = manager
     self.inherited = inherited
@@ -99,8 +103,7 @@ package final class Listeners {
   private func first(_ id: ListenerID, _ socket: Settings.Socket) throws(ListenError) -> Entry {
     let options = ListeningSocket.Options(backlog: socket.backlog, nonblocking: socket.nonblocking)
     let name = "\(socket.name).\(id.number)"
-    if let given = takeInherited(for: socket) {
-      try ListeningSocket.adopt(given.descriptor, for: socket.address)
+    if let given = try takeInherited(for: socket) {
       if case .tcp = socket.address, given.descriptor.makeSteerable() == false { unsteered.insert(id.key) }
       return Entry(
         descriptor: given.descriptor, socket: socket, address: given.descriptor.address(like: socket.address),
@@ -157,23 +160,9 @@ package final class Listeners {
     return try ListeningSocket.unix(path, options, mode: socket.mode, owner: owner.user, group: owner.group)
   }
 
-  /// By the socket's own name (a socket unit, whose socket is in the group whatever we do) or `NAME.NUMBER` (our store).
-  /// Of several stored ones the one with most waiting is taken; the others are closed.
-  private func takeInherited(for socket: Settings.Socket) -> (name: String, descriptor: Descriptor)? {
-    let fits = inherited.filter { $0.name == socket.name.rawValue || $0.name.hasPrefix("\(socket.name).") }
-    let stored = fits.max { left, right in
-      (left.descriptor.isReadable ? 1 : 0, left.name.utf8.count, left.name)
-        < (right.descriptor.isReadable ? 1 : 0, right.name.utf8.count, right.name)
-    }
-    let chosen = fits.first { $0.name == socket.name.rawValue } ?? stored
-    inherited.removeAll { one in fits.contains { $0.name == one.name && $0.descriptor === one.descriptor } }
-    for one in fits where one.descriptor !== chosen?.descriptor { manager.removeFromStore(name: one.name) }
-    return chosen
-  }
-
   /// Somebody else of our user on the same port would take connections out of the group.
   private func stranger(at address: SocketAddress.InternetAddress, datagram: Bool) -> String? {
-    let ours = Set(entries.values.compactMap(\.descriptor.inode))
+    let ours = Set((entries.values.map(\.descriptor) + inherited.map(\.descriptor)).compactMap(\.inode))
     guard
       let all = try? datagram
         ? SocketDiagnosis.datagramSockets(onPort: address.port) : SocketDiagnosis.listeners(onPort: address.port)

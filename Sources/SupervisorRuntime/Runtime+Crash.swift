@@ -10,11 +10,13 @@ enum Carried {
   case due(ResolvedGeneration)
   /// It was started from once; what that comes to is as for any other.
   case started(ResolvedGeneration)
+  /// The host refused that start a listener, which says nothing of the generation: the next life starts from it again.
+  case refused(ResolvedGeneration)
 
   var generation: ResolvedGeneration? {
     switch self {
     case .nothing: nil
-    case .due(let generation), .started(let generation): generation
+    case .due(let generation), .started(let generation), .refused(let generation): generation
     }
   }
 }
@@ -61,6 +63,9 @@ extension Runtime {
 
   private func tell(_ record: CrashRecord, _ resolved: ResolvedGeneration) {
     var text = "batond came back after it ended without notice: generation \(resolved.id) is started again"
+    if record.facts.isRefused {
+      text = "the start after batond ended without notice was refused: generation \(resolved.id) is started once more"
+    }
     let workers = record.facts.workers
     if !workers.isEmpty {
       let names = workers.prefix(Self.mostNamed).map { "\($0.label) of generation \($0.generation)" }
@@ -86,19 +91,30 @@ extension Runtime {
     return generation.repeated(as: id)
   }
 
-  /// Where nothing has been started yet, several listeners of an address are what a crash left.
+  /// Where nothing has been started yet: what systemd kept, of which several of one address are what a crash left.
   func recoverListeners(for generation: ResolvedGeneration) {
     guard case .changing(let change) = core.phase, change.kind == .first else { return }
+    let last = listeners.lastNumber
     let groups = listeners.recover(generation, recorded: recordedGroups)
     recordedGroups = []
-    if !groups.isEmpty { send(.listenersRecovered(groups)) }
+    send(.listenersRecovered(groups, last: last))
   }
 
   /// Before `actions` are done.
   func remember(_ actions: [Action]) {
     guard memory != nil, actions.contains(where: \.concernsCrashes) else { return }
-    if core.serving != nil || core.isStopping { carried = .nothing }
+    carried = next(carried, actions)
     writeDown()
+  }
+
+  private func next(_ carried: Carried, _ actions: [Action]) -> Carried {
+    guard core.serving == nil else { return .nothing }
+    guard core.isStopping else { return carried }
+    switch carried {
+    case .nothing, .due: return .nothing
+    case .started(let generation): return actions.contains(where: \.refusesListener) ? .refused(generation) : .nothing
+    case .refused: return carried
+    }
   }
 
   /// Also what is no decision.

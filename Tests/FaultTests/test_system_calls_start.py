@@ -10,12 +10,13 @@ import collections
 import os
 import pathlib
 import re
+import signal
 import unittest
 
 from kit import http, programs
 from kit.forms import sample
 from kit.injection import injected
-from kit.manager import Client, managed, with_sockets
+from kit.manager import Client, fill, managed, with_sockets
 from kit.runner import within
 from kit.waiting import wait_until
 
@@ -35,7 +36,11 @@ LOOP = {
     "timerfd_settime": ("ENOMEM", 1), "signalfd4": ("EMFILE", 1), "eventfd2": ("EMFILE", 1), "clone3": ("EAGAIN", 3),
     "pipe2": ("EMFILE", 3), "socketpair": ("EMFILE", 1), "prctl": ("EPERM", 4), "accept4": ("EMFILE", 2),
 }  # fmt: skip
-
+# By which it learns what came back, and tells the kernel where clients are to go.
+RECOVERY = {
+    "getsockname": ("ENOBUFS", 5), "getsockopt": ("ENOBUFS", 8), "setsockopt": ("ENOMEM", 5), "socket": ("EMFILE", 6),
+    "connect": ("EAGAIN", 4),
+}  # fmt: skip
 
 # For ever, no worker could ever say that it is ready.
 ONCE = {"recvmsg"}
@@ -147,3 +152,41 @@ class Starts(unittest.TestCase):
     @within(280)
     def test_after_a_crash_with_the_loop(self):
         self.walk(LOOP, crashed=True)
+
+
+class Queues(unittest.TestCase):
+    """Two listeners of an address come back, with clients in both, to a start in which the kernel does not answer."""
+
+    @within(280)
+    def test_of_both_everybody_is_served(self):
+        only = os.environ.get("BATON_CALL")
+        with managed(with_sockets("http")) as it:
+            it.stop()
+            offsets = before_main(it)
+            it.restart()
+            for call, (error, places) in RECOVERY.items():
+                # Of the others one is needed to go on at all.
+                for_ever = ["1+"] if call == "getsockname" else []
+                for place in [*sample(range(1, places + 1), 2, call), *for_ever] if only in (None, call) else []:
+                    with self.subTest(f"{call} {place}"):
+                        first, every = (1, "+") if place == "1+" else (place, "")
+                        self.begin(it, call, error, f"{offsets[call] + first}{every}")
+
+    def begin(self, it, call, error, when):
+        it.of.bad("never-ready", sockets=["http"], workers=1, start_timeout="60s")
+        it.of.write()
+        it.signal(signal.SIGHUP)
+        wait_until(lambda: len(it.stored("http.")) == 2, 10)
+        it.crash()
+        clients, said = fill(it, "http", it.of.port), len(it.log())
+        self.assertEqual(len(clients), 6)
+        it.prefix = [programs.tool("strace"), "-D", "-o", "/dev/null", *injected(call, error, when)]
+        it.start()
+        it.prefix = []
+        serving = r"generation \d+ serves"
+        wait_until(lambda: it.process.poll() is not None or re.search(serving, it.log()[said:]), 25)
+        if it.process.poll() is not None:
+            it.fallen()
+            it.restart()
+        self.assertEqual({client.status() for client in clients}, {200}, it.log()[said:])
+        wait_until(lambda: len(it.stored("http.")) == 1, 20, lambda: f"one listener: {it.stored()}")

@@ -11,7 +11,7 @@ import Vocabulary
   /// Up to the repetition that the second queue makes necessary.
   private mutating func recover(_ engines: [EnginePlan], waiting: Int = 2) {
     play.send(.start("start"))
-    play.send(.listenersRecovered([.recovered(serving: .http(2))]))
+    play.send(.listenersRecovered([.recovered(serving: .http(2))], last: 2))
     play.load(.of(engines))
     play.answer(play.makeReady(1))
     #expect(play.core.serving == 1 && play.said.contains(.watchQuiet(.http(1))))

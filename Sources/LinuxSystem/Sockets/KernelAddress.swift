@@ -61,6 +61,12 @@ extension Descriptor {
     return cl_get_option(raw, level, name, &value) == 0 ? value : nil
   }
 
+  /// Where a guess would cost clients.
+  package func knownOption(_ level: Int32, _ name: Int32, _ what: String) throws(SystemError) -> Int32 {
+    guard let value = option(level, name) else { throw SystemError("ask \(what) of", "\(self)", errno: errno) }
+    return value
+  }
+
   /// Still a listening socket. False after anybody's shutdown(2) on any copy of it.
   /// True where the kernel does not say of a socket: nobody is to be thought gone because of that.
   package var isListening: Bool {

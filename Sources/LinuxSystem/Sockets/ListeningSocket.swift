@@ -117,6 +117,12 @@ package struct ListeningSocket {
     }
   }
 
+  /// One that listens gets the backlog and the blocking that the settings say now.
+  package static func renew(_ socket: Descriptor, _ options: Options) throws(SystemError) {
+    try socket.setNonblocking(options.nonblocking)
+    try listen(socket, options)
+  }
+
   private static func listen(_ socket: Descriptor, _ options: Options) throws(SystemError) {
     let raw = socket.raw
     try retrying("listen on", "fd \(raw)") { Glibc.listen(raw, options.backlog) }
@@ -184,10 +190,7 @@ package struct ListeningSocket {
       let raw = socket.raw
       try retrying("bind", path) { withUnsafePointer(to: target.raw) { cl_bind(raw, $0) } }
       bound = true
-      if owner != nil || group != nil {
-        try retrying("change the owner of", path) { chown(path, owner ?? .max, group ?? .max) }
-      }
-      try retrying("change the mode of", path) { chmod(path, mode) }
+      try give(path, mode: mode, owner: owner, group: group)
       try listen(socket, options)
       complete = true
       return socket
@@ -213,32 +216,39 @@ package struct ListeningSocket {
     }
   }
 
+  package static func give(_ path: String, mode: UInt32, owner: UInt32?, group: UInt32?) throws(SystemError) {
+    if owner != nil || group != nil {
+      try retrying("change the owner of", path) { chown(path, owner ?? .max, group ?? .max) }
+    }
+    try retrying("change the mode of", path) { chmod(path, mode) }
+  }
+
   // MARK: Inherited
 
-  /// Checks that a descriptor from systemd is the socket its name stands for: its kind, that it listens, and where.
-  package static func adopt(_ descriptor: Descriptor, for address: SocketAddress) throws(ListenError) {
-    let local: KernelAddress
-    do { local = try KernelAddress.local(of: descriptor) } catch { throw .system(error) }
-    guard descriptor.option(SOL_SOCKET, SO_TYPE) != nil || errno == ENOTSOCK else {
-      throw .system(SystemError("ask the kind of", "the socket systemd passed", errno: errno))
-    }
-    if let difference = difference(of: descriptor, at: local, from: address) {
-      throw .unfit("the socket systemd passed \(difference); the settings say \(address.text)")
+  /// What of a descriptor from systemd is not as the settings say: its kind, that it listens, and where. Nil where all is.
+  package static func difference(of descriptor: Descriptor, from address: SocketAddress) throws(ListenError) -> String?
+  {
+    do throws(SystemError) {
+      return try difference(of: descriptor, at: try KernelAddress.local(of: descriptor), from: address)
+    } catch {
+      if error.errno == ENOTSOCK { return "is no socket" }
+      throw .system(error)
     }
   }
 
   private static func difference(
     of descriptor: Descriptor, at local: KernelAddress, from address: SocketAddress
-  ) -> String? {
-    let isStream = descriptor.option(SOL_SOCKET, SO_TYPE) == Int32(SOCK_STREAM.rawValue)
+  ) throws(SystemError) -> String? {
+    let kind = try descriptor.knownOption(SOL_SOCKET, SO_TYPE, "the kind")
+    let isStream = kind == Int32(SOCK_STREAM.rawValue)
     let isInternet = local.family == AF_INET || local.family == AF_INET6
     switch address {
     case .tcp(let wanted):
       guard isInternet, isStream else { return "is not a TCP socket" }
-      return descriptor.isListening ? difference(of: descriptor, at: local, from: wanted) : "does not listen"
+      return descriptor.isListening ? try difference(of: descriptor, at: local, from: wanted) : "does not listen"
     case .udp(let wanted):
       guard isInternet, !isStream else { return "is not a UDP socket" }
-      return difference(of: descriptor, at: local, from: wanted)
+      return try difference(of: descriptor, at: local, from: wanted)
     case .unix(let path):
       guard local.family == AF_UNIX, isStream, descriptor.isListening else { return "is not a listening Unix socket" }
       // One that was made here was bound beside the path, as PATH.NUMBER: the kernel remembers only that name.
@@ -248,12 +258,13 @@ package struct ListeningSocket {
 
   private static func difference(
     of descriptor: Descriptor, at local: KernelAddress, from wanted: SocketAddress.InternetAddress
-  ) -> String? {
+  ) throws(SystemError) -> String? {
     let found = SocketAddress.InternetAddress(
       host: local.family == AF_INET ? .v4(local.bytes) : .v6(local.bytes), port: local.port)
     guard wanted.port == 0 || found.port == wanted.port else { return "has port \(found.port)" }
     let isWildcard = local.family == AF_INET6 && local.bytes.allSatisfy { $0 == 0 }
-    let takesBoth = isWildcard && descriptor.option(Int32(IPPROTO_IPV6), IPV6_V6ONLY) == 0
+    let takesBoth =
+      isWildcard ? try descriptor.knownOption(Int32(IPPROTO_IPV6), IPV6_V6ONLY, "the protocols") == 0 : false
     switch wanted.host {
     case .any: return takesBoth ? nil : isWildcard ? "takes IPv6 only" : "is at \(found.text)"
     case .v6 where takesBoth: return "takes IPv4 too"

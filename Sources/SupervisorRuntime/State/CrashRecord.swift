@@ -127,7 +127,22 @@ extension CrashRecord.Facts {
   }
 }
 
+extension CrashRecord.Facts {
+  /// The start after a crash was refused, and ended in order: nothing was cut by that.
+  var isRefused: Bool {
+    get { step == Self.refused }
+    set { step = newValue ? Self.refused : nil }
+  }
+
+  private static var refused: String { "start refused" }
+}
+
 extension Action {
+  var refusesListener: Bool {
+    if case .finish(_, .refused(.listener, _)) = self { return true }
+    return false
+  }
+
   /// For tests.
   var label: String {
     switch self {

@@ -68,7 +68,8 @@ class NotifySocket:
     def _keep(self, message):
         name = message.fields.get("FDNAME", "stored")
         if "FDSTORE" in message and self.keeps:
-            self.stored += [(name, descriptor) for descriptor in message.descriptors]
+            for descriptor in message.descriptors:
+                self._store(name, descriptor)
         else:
             for descriptor in message.descriptors:
                 os.close(descriptor)  # a BARRIER=1 ends when its descriptor is closed
@@ -76,6 +77,13 @@ class NotifySocket:
             for entry in [entry for entry in self.stored if entry[0] == name]:
                 os.close(entry[1])
                 self.stored.remove(entry)
+
+    def _store(self, name, descriptor):
+        """As systemd, which leaves one that it keeps already under the name it has."""
+        if any(os.path.sameopenfile(each, descriptor) for _, each in self.stored):
+            os.close(descriptor)
+        else:
+            self.stored.append((name, descriptor))
 
     def wait_for(self, key, value=None, after=0, within=20):
         """The first message from index `after` on that has the key (with that value)."""

@@ -18,7 +18,7 @@ extension FakeHost {
         kind: socket.steering, members: members, rule: .everyone(serving), idle: Set(members), permanent: [],
         unserved: Set(members).subtracting([serving]), isInForce: true)
     }
-    later(.zero, .tell(.listenersRecovered(groups)))
+    later(.zero, .tell(.listenersRecovered(groups, last: number)))
   }
 
   /// The same settings once more, as good or bad as any.

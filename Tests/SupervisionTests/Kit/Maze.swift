@@ -67,7 +67,7 @@ struct Maze: Hashable {
     if core.phase == .new { return [.start("start")] }
     if core.phase == .ended { return [] }
     if limits.recoveries > 0 {
-      return [ListenerID.http(1), .http(2)].map { .listenersRecovered([.recovered(serving: $0)]) }
+      return [ListenerID.http(1), .http(2)].map { .listenersRecovered([.recovered(serving: $0)], last: 2) }
     }
     var moves = owed.flatMap { answers(to: $0) }
     if limits.crashes > 0 {

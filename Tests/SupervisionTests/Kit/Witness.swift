@@ -75,7 +75,7 @@ struct Witness: Hashable {
     case .listenerLeft(let listener):
       kernel.leave(listener)
       shutDown.insert(listener.key)
-    case .listenersRecovered(let groups):
+    case .listenersRecovered(let groups, _):
       for group in groups {
         for member in group.members { kernel.open(member, group.kind) }
         kernel.attach(group.serving.key, group.program, group.rule)
