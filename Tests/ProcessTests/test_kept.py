@@ -4,6 +4,7 @@ import os
 import pathlib
 import socket
 import stat
+import subprocess
 import unittest
 
 from kit import http
@@ -81,7 +82,7 @@ class Restarts(unittest.TestCase):
         it.restart()
         self.assertEqual([client.status() for client in waiting], [200] * 4)
 
-    def test_with_a_queue_and_a_way_of_waiting_of_other_kinds(self):
+    def test_with_another_backlog_and_blocking(self):
         with managed(with_sockets("http")) as it:
             self.assertEqual(self.kept(it, "http"), (False, True))
             ended(it)
@@ -99,8 +100,6 @@ class Restarts(unittest.TestCase):
             return os.get_blocking(one.fileno()), bool(one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
 
     def backlog(self, port):
-        import subprocess
-
         lines = subprocess.run(["ss", "-Hltn", f"sport = :{port}"], capture_output=True, text=True, check=True).stdout
         return int(lines.split()[2])
 

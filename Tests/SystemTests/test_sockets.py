@@ -53,3 +53,21 @@ class Activation(unittest.TestCase):
                 wait_until(lambda: it.property("ActiveState") == "active", 30, "the next client to start it")
                 it.systemctl("restart")
             self.assertEqual(load.report.json["failures"].get("refused", 0), 0, load.report)
+
+
+@within(120)
+class Kept(unittest.TestCase):
+    """What systemd keeps over a restart is not what the settings say any more."""
+
+    def test_a_restart_with_another_port(self):
+        with installed() as it:
+            it.start()
+            for port in (PORT + 1, PORT + 2):
+                it.sockets["http"]["listen"] = f"127.0.0.1:{port}"
+                it.write()
+                it.systemctl("restart")
+                self.assertIsNone(it.ask(), "the old port")
+                it.port = port
+                self.assertEqual(it.ask().status, 200)
+                self.assertEqual(it.property("NFileDescriptorStore"), "2")
+                self.assertEqual(it.property("NRestarts"), "0")
