@@ -15,7 +15,6 @@ from kit import runner
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 KIT = pathlib.Path(__file__).resolve().parent
-JOBS = os.environ.get("BATON_JOBS", "2")
 UNIT_TESTS = str(ROOT / ".build/debug/batonPackageTests.xctest")
 CORES = r"^(Vocabulary|Supervision|Deployment|Leases|Settings)Tests\."
 SKIPPED = re.compile(r"^(?:skipped\b.*|\S+ Test .* skipped.*)$", re.M)
@@ -142,7 +141,7 @@ def man():
 
 def build():
     """The debug build with its tests."""
-    return one("swift", "build", "--build-tests", "-j", JOBS, "-q")
+    return one("scripts/build", "tests")
 
 
 class Beside:

@@ -20,7 +20,7 @@ package struct StateTable {
     let rank = { (state: String) in (order.firstIndex(of: state) ?? order.count, state) }
     let sorted = states.sorted { rank($0) < rank($1) }
     var text =
-      "# \(title)\n\n<!-- Made by the tests from the code: BATON_UPDATE_DOCS=1 swift test --filter StatePages -->\n\n"
+      "# \(title)\n\n<!-- Made by the tests from the code: BATON_UPDATE_DOCS=1 swift test --disable-xctest --filter StatePages -->\n\n"
     text += about + "\n\n```mermaid\nstateDiagram-v2\n"
     for state in sorted { text += "  \(Self.id(state)): \(Self.label(state))\n" }
     for state in sorted { text += arrows(from: state, sorted) }

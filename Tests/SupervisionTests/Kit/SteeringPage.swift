@@ -27,7 +27,7 @@ enum SteeringPage {
     var text = """
       # Steering
 
-      <!-- Made by the tests from the code: BATON_UPDATE_DOCS=1 swift test --filter StatePages -->
+      <!-- Made by the tests from the code: BATON_UPDATE_DOCS=1 swift test --disable-xctest --filter StatePages -->
 
       The listeners of one address in the kernel's order, from place 0 on: `S` serves, `C` is a candidate's with its
       questions or its share, `d` belongs to another generation (one that drains, or a candidate before it is asked),
