@@ -54,7 +54,7 @@ import Testing
     let original = Array(example.replacing("DIR", with: fixture.directory).utf8)
     var accepted = 0
     var semantic = 0
-    let count = Surroundings.inputs(8_000)
+    let count = Surroundings.inputs(4_000)
     for seed in 0..<count {
       var generator = SeededGenerator(seed: seed)
       var bytes = original

@@ -5,9 +5,13 @@ import Vocabulary
 
 @Suite struct UnitJournalTests {
   @Test func entriesHaveATimeThatDoesNotJump() {
-    let time = Instant.zero + .seconds(12) + .microseconds(345_678)
+    func after(_ seconds: Int, _ microseconds: Int) -> Instant {
+      let time: Duration = .seconds(seconds) + .microseconds(microseconds)
+      return .zero + time
+    }
+    let time = after(12, 345_678)
     #expect(UnitJournal.time(of: "[   12.345678] host app[7]: [99.000000] it broke") == time)
-    #expect(UnitJournal.time(of: "[123456.000001] host app[7]: x") == .zero + .seconds(123_456) + .microseconds(1))
+    #expect(UnitJournal.time(of: "[123456.000001] host app[7]: x") == after(123_456, 1))
     for other in ["              a second line", "[oops] text", "", "[", "[12]", "[1.2] short", "-- No entries --"] {
       #expect(UnitJournal.time(of: other) == nil, "\(other)")
     }

@@ -170,12 +170,12 @@ struct HostileArchiveTests {
     }
   }
 
-  @Test func aMillionEntriesAreRefused() {
+  @Test func moreEntriesThanAnyReleaseHasAreRefused() {
     var one = TarBytes()
     one.add("x", type: "2", target: "y")
     var bytes: [UInt8] = []
-    bytes.reserveCapacity(512 * 1_000_000)
-    for _ in 0..<1_000_000 { bytes += one.bytes }
+    bytes.reserveCapacity(512 * 500_001)
+    for _ in 0..<500_001 { bytes += one.bytes }
     let file = place.write("many.tar", bytes)
     var seen = 0
     let error = refusal { () throws(ArchiveError) in
