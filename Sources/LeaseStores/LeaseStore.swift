@@ -20,7 +20,7 @@ package protocol LeaseStore: AnyObject {
   func forget(_ name: LeaseName) throws(StoreError) -> Bool
   /// Readable when a lease may have become free; nil where nothing tells so, or nothing does yet.
   var news: Descriptor? { get }
-  /// Takes what made ``news`` readable. nil when it cannot be told which leases it is about.
+  /// Takes what made ``news`` readable: the leases it is about, nil when that cannot be told. Never what was asked here.
   func takeNews() -> [LeaseName]?
 }
 

@@ -2,6 +2,7 @@ internal import Glibc
 internal import Leases
 internal import Ledger
 internal import LinuxSystem
+internal import Vocabulary
 
 /// The database of a ``LocalLeaseStore``, and what can be wrong with it in words.
 final class LocalLeaseFile {
@@ -58,6 +59,31 @@ final class LocalLeaseFile {
     guard version == Self.version else {
       throw StoreError(path, "written by a later version of baton", next: "use that version, or another file")
     }
+  }
+
+  /// Which instance has which lease, and how much others had written by then.
+  struct Holders {
+    fileprivate var writes: Int64 = 0
+    fileprivate var owners: [LeaseName: String] = [:]
+
+    func differences(from before: Holders) -> [LeaseName] {
+      Set(owners.keys).union(before.owners.keys).filter { owners[$0] != before.owners[$0] }.sorted()
+    }
+  }
+
+  /// As they are now; as they were where nobody else has written since. Our own renewals must be no news to us, and those of
+  /// others none that is answered by a renewal: each would be news again. Source: sqlite.org/pragma.html#pragma_data_version
+  func holders(since before: Holders? = nil) throws(StoreError) -> Holders {
+    do throws(SQLiteError) {
+      var now = Holders(writes: try database.integer("PRAGMA data_version"))
+      if let before, before.writes == now.writes { return before }
+      let statement = try database.prepare("SELECT name, token, owner FROM lease")
+      while try statement.step() {
+        guard let name = statement.text(0).flatMap(LeaseName.init(rawValue:)) else { continue }
+        now.owners[name] = "\(statement.integer(1) ?? 0) \(statement.text(2) ?? "")"
+      }
+      return now
+    } catch { throw Self.failure(path, error) }
   }
 
   func prepare(_ sql: String) throws(SQLiteError) -> Statement { try database.prepare(sql) }

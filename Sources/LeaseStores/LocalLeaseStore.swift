@@ -14,6 +14,8 @@ package final class LocalLeaseStore: LeaseStore {
   private let file: LocalLeaseFile
   private let boot: String
   private let clock: () -> BootInstant
+  /// Who had what when it was looked at last.
+  private var known = LocalLeaseFile.Holders()
 
   /// Opens, or makes, the file; its directory is there. ``news`` is told only if it `listens`.
   package init(
@@ -26,6 +28,7 @@ package final class LocalLeaseStore: LeaseStore {
     self.boot = boot ?? Ledger.bootID()
     file = try LocalLeaseFile(path)
     news = listens ? FileChanges.watch(path) : nil
+    if listens { known = try file.holders() }
   }
 
   package func ask(_ exchange: ExchangeID, _ request: StoreRequest) throws(StoreError) -> StoreAnswer {
@@ -81,8 +84,12 @@ package final class LocalLeaseStore: LeaseStore {
   }
 
   package func takeNews() -> [LeaseName]? {
-    if let news { FileChanges.take(news) }
-    return nil
+    guard let news else { return nil }
+    FileChanges.take(news)
+    // Where it cannot be read now, who waits asks in its time all the same.
+    guard let now = try? file.holders(since: known) else { return [] }
+    defer { known = now }
+    return now.differences(from: known)
   }
 
   // MARK: - Requests

@@ -112,6 +112,7 @@ package final class StoreThread: Sendable {
     _ = poll(&entries, nfds_t(entries.count), -1)
     guard entries.count > 1, entries[1].revents != 0, let store else { return }
     let news = store.takeNews()
+    if news?.isEmpty == true { return }
     let listener = inbox.withLock { inbox in
       defer { inbox.listener = nil }
       return inbox.listener

@@ -6,6 +6,7 @@ import Testing
 import Vocabulary
 
 private let robots = LeaseName(unchecked: "robots")
+private let jobs = LeaseName(unchecked: "jobs")
 private let mails = LeaseName(unchecked: "mails")
 
 /// What every store promises, asked of each of them.
@@ -216,6 +217,35 @@ private let mails = LeaseName(unchecked: "mails")
     #expect(isReadable(news, within: 5_000))
     let names = two.store.takeNews()
     #expect(names == nil || names == [robots])
+  }
+
+  /// A holder that hears of something asks at once: what it asks must be no news, to itself or to another holder.
+  @Test(arguments: PlaceKind.allCases)
+  func `renewals are no news`(_ kind: PlaceKind) throws {
+    let place = try kind.make()
+    let (one, two) = (try place.asker("one", listens: true), try place.asker("two", listens: true))
+    let held = (try #require(try one.acquire(robots)), try #require(try two.acquire(jobs)))
+    _ = (hears(one), hears(two))
+    for _ in 0..<3 {
+      #expect(try one.ask(.beat([robots: held.0])) == .beaten([robots: .renewed]))
+      #expect(try two.ask(.beat([jobs: held.1])) == .beaten([jobs: .renewed]))
+      let heard = (hears(one), hears(two))
+      #expect(heard.0 == [] && heard.1 == [])
+    }
+    try two.release(jobs)
+    _ = try two.ask(.beat([:]))
+    #expect(hears(one, within: 5_000) == [jobs])
+  }
+
+  /// What it hears from now on, of everything that has come then.
+  private func hears(_ asker: Asker, within milliseconds: Int32 = 50) -> [LeaseName] {
+    var names: [LeaseName] = []
+    var patience = milliseconds
+    while let news = asker.store.news, isReadable(news, within: patience) {
+      names += asker.store.takeNews() ?? [robots, jobs]
+      patience = 50
+    }
+    return names
   }
 
   private func isReadable(_ descriptor: Descriptor, within milliseconds: Int32) -> Bool {

@@ -39,6 +39,22 @@ class Stores:
             self.assertLess(hosts.gap("a", second), 1.0, "woken, not waited for the poll")
             self.assertEqual({each.owner for each in writes}, {"a", second})
 
+    def test_it_is_renewed_in_its_time_and_not_oftener(self):
+        with self.make(ttl="6s") as hosts:
+            holder = hosts.start("a")
+            hosts.wait_for_work("a")
+            hosts.start("b")
+            proof = holder.runtime / "lease/robots"
+
+            def expires():
+                return float(proof.read_text().split("expires=")[1])
+
+            times = [wait_until(expires, 10, hosts.logs)]
+            for _ in range(2):
+                times.append(wait_until(lambda: expires() if expires() > times[-1] else None, 10, hosts.logs))
+            # A third of it. The first may come as soon as somebody else is there.
+            self.assertGreater(times[-1] - times[-2], 1, times)
+
     def test_a_reload_keeps_the_lease(self):
         with self.make(ttl="20s") as hosts:
             first = hosts.start("a")
