@@ -50,7 +50,9 @@ def main():
     # Programs inherit what is ignored: under nohup, or in the background of a script, signals would not reach them.
     for number in (signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Whoever ends it ends the tests under way as well, and what they started.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     folder = pathlib.Path(choice.folder).resolve()
     # A file that cannot be loaded is a failed test, one that skips itself a skipped one.
     tests = flat(unittest.defaultTestLoader.discover(str(folder)))

@@ -116,7 +116,7 @@ def _child(test, limit, output, write_end, parent):
         proc.prctl(proc.PR_SET_CHILD_SUBREAPER, 1)
         # What whoever began the run ignores (nohup, a profiler) is not what a test's programs should inherit.
         for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
-            if signal.getsignal(number) == signal.SIG_IGN:
+            if number == signal.SIGTERM or signal.getsignal(number) == signal.SIG_IGN:
                 signal.signal(number, signal.SIG_DFL)
         os.dup2(output, 1)
         os.dup2(output, 2)
