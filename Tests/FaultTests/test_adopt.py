@@ -20,7 +20,6 @@ from kit.runner import within
 
 # Counted, so that an effect that is added is ended at as well.
 ADOPTING, UNDOING = 73, 72
-MEMORY = pathlib.Path("/dev/shm")
 
 
 def points(count):
@@ -94,8 +93,7 @@ class Adoption(unittest.TestCase):
             self.skipTest("fault points: only a debug build has them (BATON_BIN=.build/debug)")
 
     def tree(self):
-        # In memory: hundreds of adoptions, each synced dozens of times.
-        folder = tempfile.TemporaryDirectory(prefix="adopt-", dir=MEMORY if MEMORY.is_dir() else None)
+        folder = tempfile.TemporaryDirectory(prefix="adopt-")
         self.addCleanup(folder.cleanup)
         return Tree(folder.name)
 

@@ -11,11 +11,12 @@ import os
 import pathlib
 import signal
 import sys
+import tempfile
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-from kit import base, installed, machine, runner  # noqa: E402
+from kit import base, installed, machine, memory, runner  # noqa: E402
 
 # Those that scripts/test runs system tests on.
 BASES = ("bookworm", "trixie")
@@ -53,6 +54,7 @@ def main():
     # Whoever ends it ends the tests under way as well, and what they started.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
+    tempfile.tempdir = memory.place()
     folder = pathlib.Path(choice.folder).resolve()
     # A file that cannot be loaded is a failed test, one that skips itself a skipped one.
     tests = flat(unittest.defaultTestLoader.discover(str(folder)))

@@ -217,7 +217,7 @@ class InAFile(unittest.TestCase):
             disk = hosts.folder / "disk"
             disk.mkdir()
             subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1M", "baton", str(disk)], check=True)
-            self.addCleanup(lambda: subprocess.run(["umount", "-l", str(disk)], check=False, stderr=subprocess.DEVNULL))
+            hosts.stack.callback(subprocess.run, ["umount", "--lazy", str(disk)], check=True)
             (hosts.folder / "leases.db").symlink_to(disk / "leases.db")
             fill(disk)
             host = hosts.start("a")

@@ -13,7 +13,6 @@ import re
 import shutil
 import signal
 import subprocess
-import tempfile
 import threading
 
 from kit import http, programs
@@ -353,8 +352,5 @@ def plain(words, names):
 def ground(kind):
     if not pathlib.Path(programs.path("baton")).resolve().parts[-2] == "debug":
         raise AssertionError("faults are for builds for debugging: --bin .build/debug")
-    # Most of a deploy is waiting for the disk, which is not the question here.
-    if os.access("/dev/shm", os.W_OK):
-        tempfile.tempdir = "/dev/shm"
     with deployed() as deploy:
         yield Ground(deploy, kind)

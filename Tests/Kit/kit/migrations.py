@@ -37,7 +37,7 @@ class App:
 
     def __init__(self, database=None, variable=None, **limits):
         self.program = programs.path("fixture-migrate")
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="baton-migrate-", dir="/tmp"))
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="baton-migrate-"))
         for name in ("releases/new/migrations", "releases/old/migrations", "backups", "deploys"):
             (self.folder / name).mkdir(parents=True)
         main = self.folder / "main"

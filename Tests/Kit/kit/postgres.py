@@ -7,21 +7,11 @@ import signal
 import subprocess
 import tempfile
 
-from kit import base, programs
+from kit import base, memory, programs
 from kit.waiting import wait_until
 
 PLACES = "/usr/lib/postgresql/*/bin"
 PORT = "5432"
-# On a disk the copy of the template alone takes half a second of a processor.
-MEMORY, ROOM = "/dev/shm", 1 << 30
-
-
-def place():
-    """Where data directories are made."""
-    if not os.access(MEMORY, os.W_OK):
-        return "/tmp"
-    there = os.statvfs(MEMORY)
-    return MEMORY if there.f_bavail * there.f_frsize >= ROOM else "/tmp"
 
 
 class Postgres:
@@ -32,7 +22,7 @@ class Postgres:
         self.settings = {
             "listen_addresses": "", "fsync": "off", "autovacuum": "off", "max_connections": "40", **settings,
         }  # fmt: skip
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="baton-pg-", dir=place()))
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="baton-pg-", dir=memory.place()))
         self.become = []
         if os.geteuid() == 0:
             shutil.chown(self.folder, "postgres")

@@ -31,7 +31,8 @@ echo o > /proc/sysrq-trigger
 def run(*command, within=120, memory="1024M"):
     """Boots it, runs the command as root in it, and returns (exit status, what it printed)."""
     kernel = programs.tool("linux.uml")
-    with tempfile.TemporaryDirectory(prefix="baton-uml-") as folder:
+    # What lies in /dev it does not see.
+    with tempfile.TemporaryDirectory(prefix="baton-uml-", dir="/tmp") as folder:
         init = os.path.join(folder, "init")
         with open(init, "w") as file:
             file.write(INIT.replace("{seen}", _seen()).replace("{command}", shlex.join(map(str, command))))
