@@ -13,14 +13,6 @@ from kit.manager import Client, managed, stored, with_sockets
 from kit.waiting import wait_until
 
 
-def refused(port):
-    try:
-        http.Client(port).socket.close()
-        return False
-    except ConnectionRefusedError:
-        return True
-
-
 def ended(supervisor):
     """As systemctl restart does first: the store is kept."""
     supervisor.stop()
@@ -36,7 +28,7 @@ class Restarts(unittest.TestCase):
             it.of.write()
             it.restart()
             self.assertEqual(http.ask(new).status, 200)
-            wait_until(lambda: refused(old), 5, "the old port to be given up")
+            wait_until(lambda: http.refuses(old), 5, "the old port to be given up")
             self.assertEqual(len(it.stored("http.")), 1)
             self.assertIn("which no socket of the settings wants: closed", it.log())
 

@@ -121,7 +121,7 @@ class Reread(unittest.TestCase):
                 del supervisor.of.sockets["admin"]
                 supervisor.of.engines["web"]["sockets"] = ["http"]
                 supervisor.reload()
-                wait_until(lambda: _refuses(other), 10, "the removed socket to refuse")
+                wait_until(lambda: http.refuses(other), 10, "the removed socket to refuse")
             self.assertEqual(load.report.failed, 0, load.report)
 
     def test_the_release_that_current_names_is_run(self):
@@ -179,16 +179,6 @@ class Scale(unittest.TestCase):
             with self.assertRaises(varlink.VarlinkError) as caught:
                 supervisor.call("Scale", engine="wep", workers=2, wait=True)
             self.assertEqual(caught.exception.name, "UnknownEngine")
-
-
-def _refuses(port):
-    try:
-        http.ask(port)
-        return False
-    except ConnectionResetError:
-        return False  # it was still in the queue when its socket went
-    except ConnectionRefusedError:
-        return True
 
 
 def _point(link, target):

@@ -177,7 +177,7 @@ class Handed(unittest.TestCase):
             stranger.close()
             try:
                 supervisor.wait_serving()
-                wait_until(lambda: _refused(port), 5, "the stranger to be closed")
+                wait_until(lambda: http.refuses(port), 5, "the stranger to be closed")
                 self.assertIn("stranger", supervisor.log())
             finally:
                 supervisor.stop()
@@ -189,11 +189,3 @@ def _high(descriptor):
     copy = fcntl.fcntl(descriptor, fcntl.F_DUPFD, 100)
     os.set_inheritable(copy, True)
     return copy
-
-
-def _refused(port):
-    try:
-        http.Client(port).socket.close()
-        return False
-    except ConnectionRefusedError:
-        return True

@@ -99,6 +99,15 @@ def asks(address, count, path="/"):
     return [ask(address, path) for _ in range(count)]
 
 
+def refuses(address):
+    """Whether nobody listens there."""
+    try:
+        with Client(address):
+            return False
+    except ConnectionRefusedError:
+        return True
+
+
 def free_port(family=socket.AF_INET, kind=socket.SOCK_STREAM):
     """A port nobody has now. Bound to every address, so that nobody has it on another one either."""
     with socket.socket(family, kind) as probe:
