@@ -139,7 +139,8 @@ import Vocabulary
       while !level.isEmpty, seen.count < Self.most {
         var next: [Maze] = []
         for state in level {
-          states.formUnion(Self.names(state.core))
+          let names = Self.names(state.core)
+          states.formUnion(names)
           // What is asked of the host is answered before anything else.
           let isAsked = !state.opens.isEmpty || state.core.phase == .new
           for event in isAsked ? [] : Self.strangers {
@@ -151,7 +152,7 @@ import Vocabulary
             if core != state.core, core != same || actions != due {
               Issue.record("\(event) changes something in \(state.core.phase)")
             }
-            visited.formUnion(Self.names(state.core).map { "\($0) × \(event.name), of nobody" })
+            visited.formUnion(names.map { "\($0) × \(event.name), of nobody" })
           }
           for event in isAsked ? [] : Self.events(state) {
             edges += 1
@@ -160,7 +161,7 @@ import Vocabulary
               Issue.record("\(broken)\nafter \(event) in \(state.core.phase)")
               return
             }
-            visited.formUnion(Self.names(state.core).map { "\($0) × \(event.name)" })
+            visited.formUnion(names.map { "\($0) × \(event.name)" })
           }
           for event in state.moves {
             var after = state
