@@ -124,7 +124,7 @@ def unit():
 
 def fast():
     """The inner loop: what changed is built, and cores and parsers are run."""
-    built = build()
+    built = ended(BESIDE["build"])
     return built if built.failed else repeated(*swift_run("--filter", CORES))
 
 
@@ -137,11 +137,6 @@ def man():
     for page in pages:
         count += one("mandoc", "-T", "lint", "-W", "warning", page)
     return count
-
-
-def build():
-    """The debug build with its tests."""
-    return one("scripts/build", "tests")
 
 
 class Beside:
@@ -179,6 +174,8 @@ def ended(tasks):
 
 
 BESIDE = {
+    # The debug build with its tests.
+    "build": [Beside(one, "scripts/build", "tests")],
     # Process and system tests run it. Its few long modules wait for each other and leave a core free, so it goes on beside
     # tiers that need the debug build alone, with what these leave of the processors.
     "release": [Beside(one, "nice", "-n", "10", "scripts/build")],
@@ -186,13 +183,13 @@ BESIDE = {
     "chaos": [Beside(summed, *python(deck, "--short", "--seed", "1")) for deck in ("chaos.py", "leases.py")],
     "soak": [Beside(summed, *python("soak.py", "--seconds", "12", "--turns", "25"))],
 }
-# Begun with which tier, where both are asked for.
-WITH = {"unit": "release", "chaos": "soak"}
+# What is begun with a tier, where both are asked for: what waits with what computes.
+WITH = {"lint": ["build"], "unit": ["release"], "process": ["chaos", "soak"], "chaos": ["soak"]}
 TIERS = {
     "lint": lambda _: one("scripts/lint"),
     "tidy": lambda _: summed("scripts/tidy"),
     "man": lambda _: man(),
-    "build": lambda _: build(),
+    "build": lambda _: ended(BESIDE["build"]),
     "unit": lambda _: unit(),
     # Faults are put into builds for debugging alone.
     "faults": lambda words: outside("FaultTests", "--bin", str(ROOT / ".build/debug"), *words),
@@ -236,8 +233,9 @@ def main():
     for tier in tiers:
         print(f"== {tier}", flush=True)
         began = time.monotonic()
-        if WITH.get(tier) in tiers:
-            begin(BESIDE[WITH[tier]])
+        for other in WITH.get(tier, []):
+            if other in tiers:
+                begin(BESIDE[other])
         count = run[tier](words)
         if count.passed + count.failed + count.skipped == 0 and not words:
             print("no test was found")
