@@ -13,6 +13,10 @@ from .stamps import Stuck
 HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 ROOT = os.path.dirname(HERE)
 
+# What a supervisor works with lies in /run, which is memory: sockets, pipes and marks of its workers. Of batond's ledger the
+# disk is part.
+RUN = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+
 
 class Tools:
     """The program under measure, and the ones that measure."""
@@ -63,7 +67,7 @@ class Bench:
     @contextlib.contextmanager
     def running(self, measure, kinds, workers, arguments=(), start=True, **options):
         """The subjects that are there, started, side by side; ended afterwards whatever happened."""
-        with self.place() as place:
+        with tempfile.TemporaryDirectory(prefix="baton-bench-", dir=RUN, ignore_cleanup_errors=True) as place:
             subjects = []
             try:
                 for kind in kinds:

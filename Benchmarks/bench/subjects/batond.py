@@ -1,6 +1,7 @@
 import json
 import os
 import socket
+import tempfile
 import time
 
 from ..stamps import Stuck
@@ -47,6 +48,7 @@ class Batond(Subject):
         super().__init__(*arguments, **options)
         self.engine_command, self.start_timeout = command, start_timeout
         self.name_of_service = "bench"
+        self.state = tempfile.mkdtemp(dir=self.tools.directory)
 
     @classmethod
     def missing(cls):
@@ -65,7 +67,7 @@ class Batond(Subject):
     def command(self):
         return [self.tools.batond, "--settings", os.path.join(self.directory, "bench.toml"), "--name", "bench",
                 "--runtime-directory", os.path.join(self.directory, "run"),
-                "--state-directory", os.path.join(self.directory, "state")]
+                "--state-directory", self.state]
 
     def environment(self):
         return dict(os.environ)
