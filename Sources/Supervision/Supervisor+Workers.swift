@@ -46,14 +46,16 @@ extension Supervisor {
   mutating func emptied(_ id: WorkerID, at now: Instant) -> [Action] {
     var random = random
     defer { self.random = random }
-    // While a successor starts nobody else is started in its place.
-    let isRecycled = generations[id.generation]?.engine(id.engine)?.workers.contains {
-      $0.part == .successor && $0.id.slot == id.slot
-    }
-    let mayRestart = !isStopping && generations[id.generation]?.mayRestart == true && isRecycled != true
+    let mayRestart = !isStopping && generations[id.generation]?.mayRestart == true && !isRecycled(id)
     return update(id) { worker, plan in
       worker.settle(plan, mayRestart: mayRestart, at: now, random: &random)
     }
+  }
+
+  /// While a successor starts nobody else is started in its place.
+  private func isRecycled(_ id: WorkerID) -> Bool {
+    let engine = generations[id.generation]?.engine(id.engine)
+    return engine?.workers.contains { $0.part == .successor && $0.id.slot == id.slot } == true
   }
 
   private func isWantedAndWell(_ id: WorkerID) -> Bool {
