@@ -10,7 +10,7 @@ int cl_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }
 
 int cl_reserve(int fd, int64_t size) { return fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, size); }
 
-void cl_share_one_heap(void) { mallopt(M_ARENA_MAX, 1); }
+void cl_share_heaps(int most) { mallopt(M_ARENA_MAX, most); }
 void cl_give_heap_back(void) { malloc_trim(0); }
 
 int cl_memory_file(const char *name) { return memfd_create(name, MFD_CLOEXEC); }

@@ -34,8 +34,8 @@ int cl_pipe(int ends[2]);
 /// fallocate(2): room on the disk for the first `size` bytes, the file's length unchanged.
 int cl_reserve(int fd, int64_t size);
 
-/// M_ARENA_MAX of mallopt(3): threads share one heap from now on.
-void cl_share_one_heap(void);
+/// M_ARENA_MAX of mallopt(3): threads share so many heaps from now on.
+void cl_share_heaps(int most);
 /// malloc_trim(3): whole pages that nothing lies in go back to the host.
 void cl_give_heap_back(void);
 
