@@ -87,7 +87,8 @@ final class Cgroup: Containment {
   // MARK: Files
 
   static func lines(_ file: String) throws(SystemError) -> [Substring] {
-    String(decoding: try readFile(file), as: UTF8.self).split(separator: "\n")
+    // By bytes: where one character ends and the next begins takes the most of a millisecond to find in /proc/vmstat.
+    String(decoding: try readFile(file), as: UTF8.self).utf8.split(separator: UInt8(ascii: "\n")).map(Substring.init)
   }
 
   /// Whether the kernel took it.
