@@ -11,9 +11,9 @@ enum EndOfConnections {
   private static let limit = Duration.seconds(2)
   /// The kernel's clock for this ticks every 10 ms at the longest.
   private static let tick = Duration.milliseconds(10)
-  /// From the death of the last worker until systemd starts us, beyond the delay that the unit sets: where the unit fell
-  /// earlier than its workers did, as after a watchdog.
-  private static let longestStart = Duration.milliseconds(500)
+  /// From the death of the first worker until systemd starts us, beyond the delay that the unit sets: where the unit fell
+  /// much earlier than its workers did, as in a stop that hung. On a busy host, or with an ExecStartPre=, it takes a second.
+  private static let longestStart = Duration.seconds(2)
 
   /// Asks on a thread of its own.
   static func ask(_ loop: EventLoop, _ end: UncountedEnd, _ answer: @escaping (EndedConnections) -> Void) {
