@@ -17,13 +17,12 @@ enum EndOfConnections {
 
   /// Asks on a thread of its own.
   static func ask(_ loop: EventLoop, _ end: UncountedEnd, _ answer: @escaping (EndedConnections) -> Void) {
-    let startedAt = Instant.monotonicNow()
     let addresses = end.addresses
     let reply = loop.reply { (found: EndedConnections) in answer(found) }
-    HelperThread.run { reply.send(look(addresses, startedAt)) }
+    HelperThread.run { reply.send(look(addresses)) }
   }
 
-  private static func look(_ addresses: [SocketAddress], _ startedAt: Instant) -> EndedConnections {
+  private static func look(_ addresses: [SocketAddress]) -> EndedConnections {
     let ports = Set(
       addresses.compactMap { address -> UInt16? in
         if case .tcp(let internet) = address { return internet.port }
@@ -52,7 +51,8 @@ enum EndOfConnections {
       guard fell > .zero, fell < start else { return .unknown("systemd does not say when the unit fell") }
       let delay = Duration.microseconds(Int64(clamping: times[2].long))
       let earliest = max(fell, start - (delay + longestStart)) - tick
-      return .about(ends.count { earliest <= $0 && $0 <= startedAt + tick })
+      // Proofs of this life end later: batond and a worker have to start before them.
+      return .about(ends.count { earliest <= $0 && $0 <= start + tick })
     } catch { return .unknown("\(error)") }
   }
 }
