@@ -16,6 +16,8 @@ from kit import runner
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 KIT = pathlib.Path(__file__).resolve().parent
 UNIT_TESTS = str(ROOT / ".build/debug/batonPackageTests.xctest")
+# The debug build with its tests.
+BUILD = ("scripts/build", "tests")
 CORES = r"^(Vocabulary|Supervision|Deployment|Leases|Settings)Tests\."
 SKIPPED = re.compile(r"^(?:skipped\b.*|\S+ Test .* skipped.*)$", re.M)
 SKIPPED_UNIT = re.compile(r"^\S+ Test .* skipped", re.M)
@@ -124,7 +126,7 @@ def unit():
 
 def fast():
     """The inner loop: what changed is built, and cores and parsers are run."""
-    built = ended(BESIDE["build"])
+    built = one(*BUILD)
     return built if built.failed else repeated(*swift_run("--filter", CORES))
 
 
@@ -174,8 +176,7 @@ def ended(tasks):
 
 
 BESIDE = {
-    # The debug build with its tests.
-    "build": [Beside(one, "scripts/build", "tests")],
+    "build": [Beside(one, *BUILD)],
     # Process and system tests run it. Its few long modules wait for each other and leave a core free, so it goes on beside
     # tiers that need the debug build alone, with what these leave of the processors.
     "release": [Beside(one, "nice", "-n", "10", "scripts/build")],

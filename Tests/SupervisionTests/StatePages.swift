@@ -108,8 +108,8 @@ import Vocabulary
     guard limits.recycles + limits.recoveries + limits.permits == 0 else { return [] }
     guard limits.pauses > 0 else { return [world] }
     // All that may come in a pause at once takes as long to walk as all other worlds together.
+    limits.pauses = 1
     return [(reloads: 2, restarts: 0, scales: 1), (1, 1, 0)].map { most in
-      limits.pauses = 1
       (limits.reloads, limits.restarts, limits.scales) = most
       return Search.World(testDescription: world.testDescription, plans: world.plans, limits: limits)
     }

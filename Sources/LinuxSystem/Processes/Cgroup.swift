@@ -87,7 +87,7 @@ final class Cgroup: Containment {
   // MARK: Files
 
   static func lines(_ file: String) throws(SystemError) -> [Substring] {
-    // By bytes: where one character ends and the next begins takes the most of a millisecond to find in /proc/vmstat.
+    // By bytes: where one character ends and the next begins takes tenths of a millisecond to find in /proc/vmstat.
     String(decoding: try readFile(file), as: UTF8.self).utf8.split(separator: UInt8(ascii: "\n")).map(Substring.init)
   }
 
