@@ -109,18 +109,21 @@ class Subject:
         return asked, max(stamp.ns for stamp in readies), verdict, max(stamp.ns for stamp in gone)
 
     def stop(self):
-        """Returns (asked, gone) in ns; gone: every worker, and every supervising process."""
+        """Returns (asked, gone) in ns; gone: every worker, and every supervising process.
+
+        Nothing is read before that, it would take part of the processors they stop with: the pipe holds what is said."""
         supervising = [os.pidfd_open(pid) for pid in self.pids()]
         self.stamps.forget()
         asked = time.monotonic_ns()
         self.ask_stop()
-        self.stamps.wait("exit", self.workers, PATIENCE, f"stop of {self.name}")
-        self.process.wait(PATIENCE)
+        # Popen.wait() with a limit looks from time to time, up to 50 ms apart.
         for pidfd in supervising:
             if not select.select([pidfd], [], [], PATIENCE)[0]:
                 raise Stuck(f"stop of {self.name}: a supervising process is left")
             os.close(pidfd)
-        return asked, time.monotonic_ns()
+        ended = time.monotonic_ns()
+        exits = self.stamps.wait("exit", self.workers, PATIENCE, f"stop of {self.name}")
+        return asked, max(ended, *(stamp.ns for stamp in exits))
 
     def pids(self):
         """Of the supervising processes: everything below, but not the workers."""
