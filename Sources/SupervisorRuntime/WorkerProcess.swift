@@ -87,7 +87,7 @@ package final class WorkerProcess {
       throw WorkerStartError("\(error)" + Self.advice(error))
     }
     startedAtWallMicroseconds = RealTime.microseconds()
-    containment.adopt(pid)
+    containment.adopt(pid, pidfd)
     listen()
   }
 
@@ -112,7 +112,7 @@ package final class WorkerProcess {
     streams[.error] = saved.error
     output = try WorkerOutput(loop: loop, resuming: streams, lastLines: saved.lastLines, budget: budget)
     pidfd = saved.hasExited ? Descriptor(owning: -1) : try Descriptor.process(saved.pid)
-    containment.resume(saved.pid, hasExited: saved.hasExited)
+    containment.adopt(saved.pid, saved.hasExited ? nil : pidfd)
     memoryKills = containment.outOfMemoryKills ?? 0
     listen()
   }

@@ -41,7 +41,7 @@ final class CommandGroup {
   func adopt(_ process: SpawnedProcess) {
     leader = process
     _ = Self.running.withLock { $0.leaders.insert(process.pid) }
-    containment.adopt(process.pid)
+    containment.adopt(process.pid, process.pidfd)
   }
 
   /// SIGTERM to those that are still in the command's own session.

@@ -32,8 +32,7 @@ final class Cgroup: Containment {
   /// One that is there.
   init(existing path: String) { self.path = path }
 
-  func adopt(_ pid: Int32) { cgroup = nil }
-  func resume(_ pid: Int32, hasExited: Bool) { cgroup = nil }
+  func adopt(_ pid: Int32, _ pidfd: Descriptor?) { cgroup = nil }
   func reaped() {}
 
   func contains(_ pid: Int32) -> Bool {

@@ -15,10 +15,9 @@ package struct ProcessName: Hashable, Sendable {
 package protocol Containment: AnyObject {
   /// The cgroup the main process is to be born in, if there is one.
   var cgroup: Descriptor? { get }
-  /// The main process has been spawned, as leader of a session of its own.
-  func adopt(_ pid: Int32)
-  /// Another image of this program spawned it. `hasExited`: the main process has been reaped.
-  func resume(_ pid: Int32, hasExited: Bool)
+  /// The main process has been spawned, as leader of a session of its own, by this image of the program or another.
+  /// `pidfd` is nil once it has been reaped.
+  func adopt(_ pid: Int32, _ pidfd: Descriptor?)
   /// The main process has been reaped: from now on its number may be another's.
   func reaped()
   func contains(_ pid: Int32) -> Bool

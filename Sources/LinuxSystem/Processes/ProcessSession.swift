@@ -12,7 +12,7 @@ final class ProcessSession: Containment {
   /// Children of ours that are no worker's main process.
   private let orphans: () -> [Int32]
   private var leader: Int32 = 0
-  private var leaderStart: UInt64?
+  private var leaderPidfd: Descriptor?
   /// Killed, with their start times: they are here until they have died, though their parents, by which they were found,
   /// may be gone before.
   private var doomed: [Int32: UInt64] = [:]
@@ -25,17 +25,12 @@ final class ProcessSession: Containment {
     self.orphans = orphans
   }
 
-  func adopt(_ pid: Int32) {
+  func adopt(_ pid: Int32, _ pidfd: Descriptor?) {
     leader = pid
-    leaderStart = ProcessTree.startTime(of: pid)
+    leaderPidfd = pidfd
   }
 
-  func resume(_ pid: Int32, hasExited: Bool) {
-    leader = pid
-    leaderStart = hasExited ? nil : ProcessTree.startTime(of: pid)
-  }
-
-  func reaped() { leaderStart = nil }
+  func reaped() { leaderPidfd = nil }
 
   func contains(_ pid: Int32) -> Bool { pid == leader || owner(of: pid) == .ours }
 
@@ -45,7 +40,7 @@ final class ProcessSession: Containment {
   }
 
   /// Whether the leader has not been reaped: only then is its number surely its own, and its group's.
-  private var isLeading: Bool { leaderStart != nil && ProcessTree.startTime(of: leader) == leaderStart }
+  private var isLeading: Bool { leaderPidfd?.isReaped == false }
 
   func killAll() {
     if isLeading { kill(-leader, SIGKILL) }

@@ -84,4 +84,7 @@ extension Descriptor {
   /// Signals the process of this pidfd, never another that got its number. False when it has ended.
   @discardableResult
   package func signal(_ signal: Signal) -> Bool { cl_signal_process(raw, signal.number) == 0 }
+
+  /// Whether somebody has waited for the process of this pidfd: its number may be another's then.
+  package var isReaped: Bool { cl_signal_process(raw, 0) != 0 && errno == ESRCH }
 }

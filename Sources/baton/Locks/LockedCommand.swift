@@ -59,7 +59,7 @@ final class LockedCommand {
       let process = try request.spawn()
       self.process = process
       leader.pid = process.pid
-      containment.adopt(process.pid)
+      containment.adopt(process.pid, process.pidfd)
     } catch {
       status = 126
       throw Failure(.failed, "\(error)")

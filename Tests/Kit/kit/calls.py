@@ -115,6 +115,9 @@ class Reader:
             return re.search(r"O_(WRONLY|RDWR|CREAT|TRUNC)", text)
         if call in WRITES and not re.match(r"\d+</(?!dev/(?!shm/))", text):
             return ORDERS.search(text)
+        # Signal 0 asks whether somebody is there.
+        if call in ("kill", "pidfd_send_signal"):
+            return not re.match(r"[^,]+, 0[,)]", text)
         return True
 
     @property

@@ -24,6 +24,18 @@ import Vocabulary
     }
   }
 
+  @Test func `a leader that ended keeps its number until it is reaped, and has none from then on`() async {
+    await #expect(processExitsWith: .success) {
+      let nursery = try Nursery()
+      let worker = try nursery.start("exit 0")
+      let leader = try Descriptor.process(worker.pid)
+      try #require(!Loopback.wait([leader], for: POLLIN).isEmpty)
+      try #require(!isAlive(worker.pid) && !leader.isReaped && !worker.containment.isEmpty)
+      try nursery.reap { nursery.isReaped(worker) }
+      try #require(leader.isReaped && worker.containment.isEmpty)
+    }
+  }
+
   @Test func `one that forks twice and makes a session of its own is found by its environment`() async {
     await #expect(processExitsWith: .success) {
       let nursery = try Nursery()

@@ -61,7 +61,7 @@ final class Nursery {
     request.cgroup = containment.cgroup
     let process = try request.spawn()
     leaders.insert(process.pid)
-    containment.adopt(process.pid)
+    containment.adopt(process.pid, process.pidfd)
     return Worker(pid: process.pid, containment: containment, output: output.reader)
   }
 
