@@ -50,6 +50,7 @@ package final class Runtime {
 
   private var inbox: [Event] = []
   private var isHandling = false
+  private var isSettling = false
   private var tick: (token: TimerToken, at: Instant)?
   private var resting: TimerToken?
   private var exitCode: ExitCode?
@@ -206,8 +207,18 @@ package final class Runtime {
     }
     inbox = []
     isHandling = false
-    armTick()
-    tellStatus()
+    settle()
+  }
+
+  /// Once all that came in this wake-up has been handled: each takes a look at every worker.
+  private func settle() {
+    guard !isSettling else { return }
+    isSettling = true
+    loop.deferred { [weak self] in
+      self?.isSettling = false
+      self?.armTick()
+      self?.tellStatus()
+    }
   }
 
   private func tellStatus() { if !isHandling { manager.tell(status: statusLine, isBusy: isBusy) } }
@@ -315,36 +326,6 @@ package final class Runtime {
     }
     if let worker = happening.worker { happening.pid = workers.pid(of: worker) }
     history.add(happening)
-  }
-
-  /// Reads settings and environment on a thread of its own: the loop waits for no disk and no name service.
-  private func load(_ operation: OperationID, as id: GenerationID) {
-    let path = wiring.settingsPath
-    lastChange = nil
-    if let generation = takeCarried(as: id) { return loaded(generation, [], operation) }
-    let reply = loop.reply { [unowned self] (settings: LoadedSettings) in
-      switch settings {
-      case .loaded(let generation, let warnings): loaded(generation, warnings, operation)
-      case .refused(let text): send(.settingsRefused(operation, text))
-      case .releaseRefused(let text): send(.releaseRefused(operation, text))
-      }
-    }
-    LoadedSettings.read(path, as: id, release: operations.release(of: operation), reply: reply)
-  }
-
-  private func loaded(
-    _ generation: ResolvedGeneration, _ warnings: [String], _ operation: OperationID, again: Bool = false
-  ) {
-    if let refusal = leases.refusal(of: generation.settings) { return send(.settingsRefused(operation, refusal)) }
-    generations[generation.id] = generation
-    generationChanged(generation)
-    settingsWarnings =
-      again
-      ? warnings
-      : warnings + generation.weaknesses + workers.weaknesses(of: generation.settings)
-        + [Self.watchdogWeakness(generation.settings, watchdog: manager.watchdogTime)].compactMap { $0 }
-    recoverListeners(for: generation)
-    send(.settingsLoaded(operation, generation.plan))
   }
 
   private func listen(_ action: Action) {

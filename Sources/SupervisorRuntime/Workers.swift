@@ -172,8 +172,8 @@ package final class Workers {
 
   /// The word `requests=N` in what a worker says of itself.
   static func requests(in status: String) -> UInt64? {
-    let word = status.split { " ,;\t".contains($0) }.first { $0.hasPrefix("requests=") }
-    return word.flatMap { UInt64($0.dropFirst(9)) }
+    let word = status.utf8.split { " ,;\t".utf8.contains($0) }.first { $0.starts(with: "requests=".utf8) }
+    return word.flatMap { UInt64(Substring($0.dropFirst(9))) }
   }
 
   /// What it takes with all it started. Where the kernel keeps no count, what is resident is told as long as it is less

@@ -17,11 +17,11 @@ final class Logger {
     let happening = entry.happening
     var fields = happening.worker.map(Self.fields) ?? []
     if happening.worker == nil {
-      fields += Self.field("BATON_ENGINE", happening.engine) + Self.field("BATON_GENERATION", happening.generation)
+      fields += Self.field(Name.engine, happening.engine) + Self.field(Name.generation, happening.generation)
     }
-    fields += Self.field("BATON_RELEASE", happening.release) + Self.field("BATON_OPERATION", happening.operation)
-    fields += Self.field("BATON_FROM", happening.from) + Self.field("BATON_TO", happening.to)
-    fields += Self.field("BATON_REASON", happening.reason) + Self.field("BATON_PID", happening.pid)
+    fields += Self.field(Name.release, happening.release) + Self.field(Name.operation, happening.operation)
+    fields += Self.field(Name.from, happening.from) + Self.field(Name.to, happening.to)
+    fields += Self.field(Name.reason, happening.reason) + Self.field(Name.pid, happening.pid)
     _ = log.write(
       LogEntry(happening.kind.priority, happening.text, id: happening.kind.id, fields: fields, origin: "batond:"))
   }
@@ -37,11 +37,24 @@ final class Logger {
   }
 
   private static func fields(_ worker: WorkerID) -> [LogField] {
-    field("BATON_ENGINE", worker.engine) + field("BATON_WORKER", worker.label)
-      + field("BATON_GENERATION", worker.generation)
+    field(Name.engine, worker.engine) + field(Name.worker, worker.label)
+      + field(Name.generation, worker.generation)
   }
 
-  private static func field(_ name: String, _ value: (some CustomStringConvertible)?) -> [LogField] {
-    value.flatMap { LogField(name, $0.description) }.map { [$0] } ?? []
+  private static func field(_ name: LogFieldName?, _ value: (some CustomStringConvertible)?) -> [LogField] {
+    guard let name, let value else { return [] }
+    return [LogField(name, value.description)]
+  }
+
+  private enum Name {
+    static let engine = LogFieldName("BATON_ENGINE")
+    static let worker = LogFieldName("BATON_WORKER")
+    static let generation = LogFieldName("BATON_GENERATION")
+    static let release = LogFieldName("BATON_RELEASE")
+    static let operation = LogFieldName("BATON_OPERATION")
+    static let from = LogFieldName("BATON_FROM")
+    static let to = LogFieldName("BATON_TO")
+    static let reason = LogFieldName("BATON_REASON")
+    static let pid = LogFieldName("BATON_PID")
   }
 }

@@ -7,6 +7,8 @@ import Glibc
 public final class PlainLog {
   private let descriptor: Int32
   private let levels: Levels
+  /// A file always has room.
+  private let isFile: Bool
 
   /// Entries that were not taken since the beginning.
   public private(set) var dropped: UInt64 = 0
@@ -25,6 +27,8 @@ public final class PlainLog {
   public init(descriptor: Int32 = 2, levels: Levels = .words) {
     self.descriptor = descriptor
     self.levels = levels
+    var status = stat()
+    isFile = fstat(descriptor, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
   }
 
   /// Returns why the entry was dropped; nil when it was written.
@@ -41,18 +45,25 @@ public final class PlainLog {
     var head = entry.origin.map { OneLine.escaped($0, limit: 256) + " " } ?? ""
     if levels == .words, entry.priority <= .warning { head += "\(entry.priority.word): " }
     var text = ""
-    for line in entry.message.split(separator: "\n", omittingEmptySubsequences: false) {
+    for line in lines(of: entry.message) {
       let start = number + (text.isEmpty ? head : "    ")
       let room = lineLimit - text.utf8.count - start.utf8.count - 1
       guard room > 3 else { break }
-      text += start + OneLine.escaped(String(line), limit: room) + "\n"
+      text += start + OneLine.escaped(line, limit: room) + "\n"
     }
     return text
   }
 
+  private static func lines(of message: String) -> [String] {
+    guard message.utf8.contains(UInt8(ascii: "\n")) else { return [message] }
+    return message.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+  }
+
   private func put(_ bytes: [UInt8]) -> Int32? {
-    var target = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
-    guard poll(&target, 1, 0) == 1 else { return EAGAIN }
+    if !isFile {
+      var target = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+      guard poll(&target, 1, 0) == 1 else { return EAGAIN }
+    }
     var rest = bytes[...]
     while !rest.isEmpty {
       let written = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
