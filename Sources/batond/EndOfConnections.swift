@@ -6,14 +6,17 @@ import Vocabulary
 
 /// How many connections were cut when an earlier life of batond ended without notice. systemd has ended its workers with
 /// it, so nobody could count: but the kernel remembers for a minute when each connection ended that was not ended by the
-/// client, and systemd knows when the unit fell. Between that and our start nobody else ends any.
+/// client, and systemd knows when the unit fell and when the last of its processes was gone. Between these nobody else ends
+/// any.
 enum EndOfConnections {
   private static let limit = Duration.seconds(2)
   /// The kernel's clock for this ticks every 10 ms at the longest.
   private static let tick = Duration.milliseconds(10)
-  /// From the death of the first worker until systemd starts us, beyond the delay that the unit sets: where the unit fell
-  /// much earlier than its workers did, as in a stop that hung. On a busy host, or with an ExecStartPre=, it takes a second.
-  private static let longestStart = Duration.seconds(2)
+  /// From the death of the first worker to that of the last: where the unit fell much earlier, as in a stop that hung,
+  /// connections ended in order until then.
+  private static let longestEnd = Duration.seconds(2)
+  /// TIME_WAIT lasts a minute; some of it is for the question.
+  private static let memory = Duration.seconds(55)
 
   /// Asks on a thread of its own.
   static func ask(_ loop: EventLoop, _ end: UncountedEnd, _ answer: @escaping (EndedConnections) -> Void) {
@@ -43,16 +46,16 @@ enum EndOfConnections {
       let unit = try bus.unit(ofProcess: UInt32(getpid()))
       let times = try bus.values(
         [
-          .long(.unit("ActiveExitTimestampMonotonic")), .long(.service("ExecMainStartTimestampMonotonic")),
-          .long(.service("RestartUSec")),
+          .long(.unit("ActiveExitTimestampMonotonic")), .long(.unit("InactiveEnterTimestampMonotonic")),
         ], of: unit)
       let fell = Instant.zero + .microseconds(Int64(clamping: times[0].long))
-      let start = Instant.zero + .microseconds(Int64(clamping: times[1].long))
-      guard fell > .zero, fell < start else { return .unknown("systemd does not say when the unit fell") }
-      let delay = Duration.microseconds(Int64(clamping: times[2].long))
-      let earliest = max(fell, start - (delay + longestStart)) - tick
-      // Proofs of this life end later: batond and a worker have to start before them.
-      return .about(ends.count { earliest <= $0 && $0 <= start + tick })
+      let gone = Instant.zero + .microseconds(Int64(clamping: times[1].long))
+      guard fell > .zero, fell <= gone else { return .unknown("systemd does not say when the unit fell") }
+      guard Instant.monotonicNow() - gone < memory else {
+        return .unknown("the kernel remembers them for a minute, and the unit was down for longer")
+      }
+      let earliest = max(fell, gone - longestEnd) - tick
+      return .about(ends.count { earliest <= $0 && $0 <= gone + tick })
     } catch { return .unknown("\(error)") }
   }
 }

@@ -138,9 +138,9 @@ class WhatWasCut(unittest.TestCase):
             self.assertIn(f"{total} connections of workers that were killed", it.baton("status", "demo").stdout)
 
     @either_base
-    def test_is_counted_where_the_next_start_takes_a_second(self):
+    def test_is_counted_where_the_next_start_takes_seconds(self):
         with installed() as it:
-            it.drop_in("[Service]\nExecStartPre=/bin/sleep 1\n")
+            it.drop_in("[Service]\nExecStartPre=/bin/sleep 3\n")
             it.start()
             self.check_count(it)
 
