@@ -75,16 +75,19 @@ package final class Ledger: Sendable {
 
   // MARK: Recording
 
-  /// Never waits.
-  package func record(_ event: EventRecord) { append(.event(event)) }
+  /// Never waits. `soon` is given what wakes the ledger's thread, when that is due: who has urgent work of its own calls it
+  /// behind that.
+  package func record(_ event: EventRecord, soon: (@escaping @Sendable () -> Void) -> Void = { $0() }) {
+    append(.event(event), soon)
+  }
 
   /// Never waits. `completion` is called when the record is on the disk, or with the reason why it is not yet.
   package func record(_ operation: OperationRecord, completion: (@Sendable (LedgerError?) -> Void)? = nil) {
-    append(.operation(operation))
+    append(.operation(operation)) { $0() }
     if let completion { flush(completion) }
   }
 
-  private func append(_ item: LedgerItem) {
+  private func append(_ item: LedgerItem, _ soon: (@escaping @Sendable () -> Void) -> Void) {
     let isFirst = state.inbox.withLock { inbox in
       guard !inbox.isClosed else {
         inbox.late += 1
@@ -93,7 +96,7 @@ package final class Ledger: Sendable {
       inbox.records.append(item)
       return inbox.records.count == 1
     }
-    if isFirst { state.wake() }
+    if isFirst { soon { [state] in state.wake() } }
   }
 
   /// Records that were lost because memory was full or the ledger closed.

@@ -65,12 +65,14 @@ final class Records {
 
   func record(_ entry: History.Entry) {
     let happening = entry.happening
+    // A thread that is woken takes a processor: a worker that is started again needs it more.
     ledger.record(
       EventRecord(
         time: entry.wallMicroseconds, boot: boot, monotonic: .monotonicNow(), kind: happening.kind.rawValue,
         service: service, text: happening.text, engine: happening.engine, worker: happening.worker?.label,
         generation: happening.generation, release: happening.release, operation: happening.operation,
-        from: happening.from, to: happening.to, reason: happening.reason, pid: happening.pid))
+        from: happening.from, to: happening.to, reason: happening.reason, pid: happening.pid)
+    ) { [loop] wake in loop.deferred(wake) }
   }
 
   /// The latest events of all lives, oldest first; nil when the ledger cannot be read.

@@ -41,6 +41,18 @@ import Vocabulary
     await ledger.close()
   }
 
+  @Test func whoHasUrgentWorkWakesTheThreadBehindItAndOnce() async throws {
+    let ledger = try WatchedLedger(fixture.path)
+    var wakes: [@Sendable () -> Void] = []
+    for number in 1...3 { ledger.ledger.record(LedgerFixture.event(number)) { wakes.append($0) } }
+    #expect(wakes.count == 1)
+    // Whoever asks is told all the same.
+    #expect(await ledger.events().records == (1...3).map { LedgerFixture.event($0) })
+    wakes[0]()
+    #expect(await ledger.flush() == nil)
+    await ledger.close()
+  }
+
   @Test func anOperationIsReplacedByItsEnd() async throws {
     let ledger = try WatchedLedger(fixture.path)
     ledger.ledger.record(LedgerFixture.operation(1))
