@@ -138,6 +138,11 @@ struct Weaknesses {
 }
 
 extension Settings.Engine {
+  /// Asked for each start of a worker: to look for a text among characters takes as long as a pipe(2) and a socket(2).
+  private static func namesPort(_ text: String) -> Bool {
+    text.utf8.contains(UInt8(ascii: "{")) && text.contains("{port}")
+  }
+
   /// Whether `{port}` stands anywhere, so that each worker gets a port of its own and finds it in PORT.
   package var hasOwnPort: Bool {
     var texts = command
@@ -148,6 +153,6 @@ extension Settings.Engine {
     case .notify, .after: break
     }
     if case .http(let url, _, _, _) = watchdog { texts.append(url.text) }
-    return texts.contains { $0.contains("{port}") }
+    return texts.contains(where: Self.namesPort)
   }
 }

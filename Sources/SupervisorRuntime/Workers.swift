@@ -259,7 +259,8 @@ package final class Workers {
     }
     process.close()
     processes[id] = nil
-    send(.emptied(id))
+    // What is left to be closed waits until its successor has been started.
+    withExtendedLifetime(process) { send(.emptied(id)) }
   }
 
   // MARK: What is known
