@@ -179,7 +179,7 @@ BESIDE = {
     "build": [Beside(one, *BUILD)],
     # Process and system tests run it. Its few long modules wait for each other and leave a core free, so it goes on beside
     # tiers that need the debug build alone, with what these leave of the processors.
-    "release": [Beside(one, "nice", "-n", "5", "scripts/build")],
+    "release": [Beside(one, "nice", "-n", "10", "scripts/build")],
     # The fixed decks: of a service under load, and of a lease on two hosts. They mostly wait, and so does the soak.
     "chaos": [Beside(summed, *python(deck, "--short", "--seed", "1")) for deck in ("chaos.py", "leases.py")],
     "soak": [Beside(summed, *python("soak.py", "--seconds", "12", "--turns", "25"))],
